@@ -24,6 +24,7 @@ from mlops_assets.assets.scaffolds import SourceYaml
 from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.core.values.display import breakable, shown, some
 from mlops_assets.steps.land.taking_in import Outcome, take_in
+from mlops_assets.world.files.environment_values import reading_environment
 from mlops_assets.world.lake import Lake
 from mlops_assets.world.landed.intake import Intake
 from mlops_assets.world.landed.landed_files import WHOLE
@@ -44,7 +45,7 @@ class LandingSource(dg.Component):
     @classmethod
     def get_model_cls(cls) -> type[BaseModel]:
         """The YAML's fields."""
-        return SourceSettings
+        return reading_environment(SourceSettings)
 
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> "LandingSource":

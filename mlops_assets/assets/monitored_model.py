@@ -16,6 +16,7 @@ from mlops_assets.assets.rollout_assets import build_rollout_assets, build_rollo
 from mlops_assets.assets.scaffolds import ModelYaml
 from mlops_assets.assets.training_assets import build_training_assets
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.world.files.environment_values import reading_environment
 
 
 @dg.scaffold_with(ModelYaml)
@@ -28,7 +29,7 @@ class MonitoredModel(dg.Component):
     @classmethod
     def get_model_cls(cls) -> type[BaseModel]:
         """The YAML's fields."""
-        return ModelSettings
+        return reading_environment(ModelSettings)
 
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> MonitoredModel:

@@ -15,6 +15,7 @@ from mlops_assets.assets.scaffolds import StreamYaml
 from mlops_assets.core.sources.stream_settings import StreamSettings
 from mlops_assets.core.time.windows import parse_duration
 from mlops_assets.core.values.display import breakable
+from mlops_assets.world.files.environment_values import reading_environment
 from mlops_assets.world.lake import Lake
 
 
@@ -28,7 +29,7 @@ class StreamSource(dg.Component):
     @classmethod
     def get_model_cls(cls) -> type[BaseModel]:
         """The YAML's fields."""
-        return StreamSettings
+        return reading_environment(StreamSettings)
 
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> StreamSource:

@@ -19,8 +19,8 @@ from mlops_assets.core.decide.agreed.reading import measured_metrics, refuse_unf
 from mlops_assets.core.decide.probe_policy import ProbePolicy
 from mlops_assets.core.decide.retrain_policy import SET_BY_PLATFORM, RetrainPolicy
 from mlops_assets.core.drift.settings import Drift, DriftSpec
+from mlops_assets.core.models.training_settings import TrainingSettings
 from mlops_assets.core.models.training_window import TrainingWindow
-from mlops_assets.core.models.tuning import TrainingSettings
 from mlops_assets.core.performance.against_baseline import OnFailing
 from mlops_assets.core.performance.fairness_policy import FairnessPolicy
 from mlops_assets.core.performance.policy import MetricLimit, PerformancePolicy

@@ -106,9 +106,9 @@ def _recipe(platform: Platform, model: ModelSettings, joined: pd.DataFrame, *, b
     champion = platform.registry.champion(model.name)
     if champion is not None:
         recipe = platform.registry.load(model.name, champion.version).recipe
-        return recipe.from_nothing, f"version {champion.version}, the champion"
+        return recipe.from_nothing.on_cpu, f"version {champion.version}, the champion"
     known = joined[joined[AVAILABLE_AT] < pd.Timestamp(before.end)]
-    tuned, _ = search(platform.data(model), known)
+    tuned, _ = search(platform.data(model), known, device="cpu")
     return tuned.recipe, f"a search on the {len(known):,} rows before {before.end:%Y-%m-%d}, for want of a champion"
 
 

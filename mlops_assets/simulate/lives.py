@@ -184,7 +184,7 @@ class Lives:
             else:
                 recipe, rows, known_by = self._searched(data, plan) if "searched" in plan else self._search(data, plan)
                 rows = data.extended(rows, since=known_by, known_by=now)
-                always = fit(recipe.from_nothing, rows, rows[LABEL].to_numpy())
+                always = fit(recipe.from_nothing.on_cpu, rows, rows[LABEL].to_numpy())
         except (CannotJudge, CannotTrain):
             return {}
         made = {"always": always.to_bytes()}
@@ -193,7 +193,7 @@ class Lives:
         # Where the newest period has too few rows, say, the life's model before goes on.
         if len(newest) >= MIN_FIT:
             with contextlib.suppress(CannotTrain):
-                model = fit(always.recipe.from_nothing, newest, newest[LABEL].to_numpy())
+                model = fit(always.recipe.from_nothing.on_cpu, newest, newest[LABEL].to_numpy())
                 made["newest"] = model.to_bytes()
         return made
 
@@ -215,7 +215,7 @@ class Lives:
         except CannotJudge:
             # There is too little for a gate yet; these lives have none.
             known_by, rows = now, data.training_rows(known_by=now)
-        return search(data, rows)[0].recipe, rows, known_by
+        return search(data, rows, device="cpu")[0].recipe, rows, known_by
 
     def _note(self, period: Window, **values: Any) -> None:
         record = self._record()

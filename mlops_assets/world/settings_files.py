@@ -18,6 +18,7 @@ from mlops_assets.core.settings_changes import SETTINGS, hint_of, outdated_field
 from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.core.sources.stream_settings import StreamSettings
 from mlops_assets.world.declared_files import OTHERS_GO_ON, BrokenFile, Document, read_files, stamp_of
+from mlops_assets.world.files.environment_values import put_in
 from mlops_assets.world.project import PROJECT
 
 SettingsType = TypeVar("SettingsType", SourceSettings, StreamSettings, ModelSettings)
@@ -99,8 +100,12 @@ def _read(
         for document in () if mistakes else file:
             if (component := COMPONENTS.get(document.kind)) is None:
                 continue
+            values, faults = put_in(document.values.get("attributes") or {})
+            if faults:
+                mistakes += [_mistake(document, place, why) for place, why in faults]
+                continue
             try:
-                settings: Any = component.model_validate(document.values.get("attributes") or {})
+                settings: Any = component.model_validate(values)
             except ValidationError as error:
                 mistakes += _mistakes(document, component, error)
                 continue
@@ -132,14 +137,17 @@ def _outdated(path: Path, version: int) -> list[str]:
 def _mistakes(document: Document, kind: type[Any], error: ValidationError) -> Iterator[str]:
     """A line of text for each mistake: `file:line: field: what is wrong`."""
     for fault in error.errors():
-        fields = ["attributes", *fault["loc"]]
-        field = ".".join(str(part) for part in fields)
         # A rule of our own ends in the remedy; pydantic's name what they expect.
         message = fault["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
         if fault["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
             became = hint_of(document.kind, fault["loc"])
             message = f"there is no such field; {became or 'there are ' + ', '.join(_fields(kind, fault['loc'][:-1]))}"
-        yield f"{document.path}:{document.line(fields)}: {field}: {message}"
+        yield _mistake(document, fault["loc"], message)
+
+
+def _mistake(document: Document, place: Sequence[str | int], message: str) -> str:
+    fields = ["attributes", *place]
+    return f"{document.path}:{document.line(fields)}: {'.'.join(map(str, fields))}: {message}"
 
 
 def _fields(kind: Any, place: Sequence[str | int]) -> list[str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
 from mlops_assets.assets.training_assets import GATE_CHECK, UPSTREAM_CHECK
 from mlops_assets.simulate.engine import RunFailed
+from mlops_assets.steps.promote import training
 from tests.real_slice import World
 from tests.support import linked
 
@@ -85,6 +87,36 @@ def test_a_run_shows_what_it_made(drifting: World) -> None:
     assert {"feature_importance.svg", "validation_curve.svg", "trials.json"} <= names
     curve = registry.client.get_metric_history(version.run_id, "validation_auc")
     assert len(curve) >= int(logged.data.params["rounds"])
+
+
+def test_a_grid_over_folds_is_tried_and_judged_like_any_training(drifting: World) -> None:
+    world = drifting.with_settings(training={"search": "grid", "cv": 2, "params": {"max_depth": [2, 3]}})
+    (run,) = world.tick().runs
+    assert run.success
+    version = world.platform.registry.version(MODEL, 2)
+    logged = world.platform.registry.client.get_run(version.run_id)
+    assert logged.data.params["max_depth"] in ("2", "3")
+    (made,) = [
+        event.step_materialization_data.materialization
+        for event in run.get_asset_materialization_events()
+        if event.asset_key == key("challenger")
+    ]
+    assert made.metadata["trials"].value == 2
+
+
+def test_a_fit_that_breaks_is_tried_again_as_often_as_agreed(drifting: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    train, tries = training.train, list[int]()
+
+    def breaking(*values: Any, **named: Any) -> Any:
+        tries.append(1)
+        if len(tries) == 1:
+            raise RuntimeError("the machine had no memory left")
+        return train(*values, **named)
+
+    monkeypatch.setattr(training, "train", breaking)
+    world = drifting.with_settings(training={"retries": 1, "retry_delay": "1s"})
+    (run,) = world.tick().runs
+    assert (run.success, len(tries)) == (True, 2)
 
 
 def test_each_step_can_be_materialized_again_by_itself(drifting: World) -> None:

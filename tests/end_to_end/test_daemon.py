@@ -111,6 +111,13 @@ def test_a_landed_file_becomes_predictions(home: Home, daemon: subprocess.Popen[
         assert max(platform.lake.partitions("features", "feat_carrier_history")) >= NEW_DAY
         assert instance.get_materialized_partitions(dg.AssetKey(["flight_delay", "predictions"])) == {str(NEW_DAY)}
         assert not (home.root / "alerts.jsonl").exists()
+        steps = {step.step_key for step in instance.get_run_step_stats(run.run_id)}
+        assert "dbt_models" in steps
+        assert steps & {"look_ahead_guard", "freshness_checks"} == set(), "those are no part of a landing"
+        fresh = dg.AssetCheckKey(dg.AssetKey(["raw", "flights"]), "newest_data_is_fresh")
+        history = instance.event_log_storage.get_asset_check_execution_history
+        wait_for(lambda: bool(history(fresh, limit=1)), daemon, home)
+        assert history(fresh, limit=1)[0].run_id == "", "a sensor reports it, without a run"
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ import numpy as np
 
 from mlops_assets.core.decide.probe_result import Candidate
 from mlops_assets.core.models.refit_rows import Calendar
-from mlops_assets.core.models.tuning import TrainingSettings
+from mlops_assets.core.models.training_settings import TrainingSettings
 from mlops_assets.core.simulate.known_labels import SEED
 from mlops_assets.core.simulate.life_settings import Life, Period
 from mlops_assets.core.stats.comparison import paired

@@ -18,12 +18,13 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
-from mlops_assets.core.models.families import FAMILIES, GOING_ON
+from mlops_assets.core.models.families import FAMILIES, GOING_ON, family_called
 from mlops_assets.core.models.matrix import CannotTrain, FeatureColumn, check_labels
 from mlops_assets.core.models.model import AVAILABLE_AT, Model, fit
 from mlops_assets.core.models.recipe import CONTINUED, Base, Recipe
-from mlops_assets.core.models.training import Goal, LabelledRows, Tuned, days_of, newest_days, tune
-from mlops_assets.core.models.tuning import FLOORS
+from mlops_assets.core.models.time_splits import days_of, newest_days
+from mlops_assets.core.models.training import Goal, LabelledRows, Tuned, tune
+from mlops_assets.core.models.training_settings import FLOORS
 from mlops_assets.core.stats.classes import class_count, stacked
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.stats.metrics import Metric, Task
@@ -80,7 +81,7 @@ def find(rows: LabelledRows, goal: Goal, champion: Champion | None = None) -> tu
     """
     chosen = choose(rows, goal, champion)
     if chosen.family in GOING_ON and champion is not None:
-        return _continued(champion, chosen, goal.metric, len(rows.frame)), chosen
+        return _continued(champion, chosen, goal, len(rows.frame)), chosen
     known = champion.model.recipe if champion else None
     return tune(rows, goal, family=chosen.family, champion=known), chosen
 
@@ -118,11 +119,12 @@ def choose(rows: LabelledRows, goal: Goal, champion: Champion | None = None) -> 
     return Chosen(max(judged, key=lambda attempt: sign * (attempt.score or 0.0)).family, tuple(tried))
 
 
-def continuation(base: Model, until: datetime) -> Recipe:
-    """The recipe of a few more rounds upon a model that knew the labels from before `until`."""
+def continuation(base: Model, until: datetime, device: str = "cpu") -> Recipe:
+    """The recipe of a few more rounds, fitted on a device, upon a model that knew the labels from before `until`."""
     family = base.recipe.family.removesuffix(CONTINUED)
     known = Base(hashlib.sha256(base.kept).hexdigest(), base.fitted.rounds, until.isoformat())
-    return replace(base.recipe, family=family + CONTINUED, rounds=CONTINUED_ROUNDS.get(family, 1), base=known)
+    rounds, on = CONTINUED_ROUNDS.get(family, 1), device if family_called(family).on_gpu else "cpu"
+    return replace(base.recipe, family=family + CONTINUED, rounds=rounds, base=known, device=on)
 
 
 def _cannot_continue(
@@ -142,9 +144,9 @@ def _cannot_continue(
     return ""
 
 
-def _continued(champion: Champion, chosen: Chosen, metric: str, rows: int) -> Tuned:
+def _continued(champion: Champion, chosen: Chosen, goal: Goal, rows: int) -> Tuned:
     """What a search would have returned: the champion's recipe, a few rounds more, with its score in the backtest."""
-    recipe = continuation(champion.model, champion.fitted_until)
+    recipe = continuation(champion.model, champion.fitted_until, goal.settings.device)
     (score,) = (tried.score for tried in chosen.tried if tried.family == recipe.family and tried.score is not None)
     trial = {"trial": 0, "batch": 0, "state": "complete", "score": score, "rounds": recipe.rounds, "seconds": 0.0}
     return Tuned(
@@ -153,7 +155,7 @@ def _continued(champion: Champion, chosen: Chosen, metric: str, rows: int) -> Tu
         validation_score=score,
         curve=pd.DataFrame({"trial": [0], "round": [recipe.rounds], "value": [score]}),
         best_trial=0,
-        curve_metric=metric,
+        curve_metric=goal.metric,
         dropped=(),
         validation_from=pd.Timestamp(champion.fitted_until),
         fit_rows=rows,
@@ -206,12 +208,12 @@ class _Backtest:
         if family not in GOING_ON:
             return self._tuned(family, rows), None
         base = self._fitted(self._tuned(family.removesuffix(CONTINUED), rows), rows, None)
-        return continuation(base, pd.Timestamp(first, tz="UTC").to_pydatetime()), base
+        until = pd.Timestamp(first, tz="UTC").to_pydatetime()
+        return continuation(base, until, self.goal.settings.device), base
 
     def _tuned(self, family: str, rows: np.ndarray) -> Recipe:
         """A recipe after one batch of trials on rows older than all that are judged."""
-        settings = self.goal.settings
-        quick = replace(settings, trials=min(settings.trials, settings.batch), budget=None)
+        quick = self.goal.settings.for_choosing
         older = LabelledRows(self.frame.iloc[rows].reset_index(drop=True), self.labels[rows], self.days[rows])
         return tune(older, replace(self.goal, settings=quick), family=family).recipe
 

@@ -53,6 +53,8 @@ class Recipe:
         balanced: every class has the same total weight.
         calibration: what is applied to the scores; fitted on the validation days, kept in refits.
         base: the model that is gone on from; None: it is made from nothing.
+        device: what XGBoost fits on, `cpu` or `cuda`. Part of the recipe, for sums in another order give other bytes;
+            what was fitted scores on any machine.
     """
 
     family: str
@@ -66,6 +68,7 @@ class Recipe:
     balanced: bool = False
     calibration: Calibration | None = None
     base: Base | None = None
+    device: str = "cpu"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -79,6 +82,11 @@ class Recipe:
             return self
         family = self.family.removesuffix(CONTINUED)
         return replace(self, family=family, rounds=self.base.rounds + self.rounds, base=None)
+
+    @property
+    def on_cpu(self) -> Recipe:
+        """The same for a machine without a GPU, where nobody will serve what is fitted."""
+        return replace(self, device="cpu")
 
     @property
     def classes(self) -> int:
@@ -105,6 +113,8 @@ class Recipe:
             values["calibration"] = self.calibration.to_dict()
         if self.base is not None:
             values["base"] = asdict(self.base)
+        if self.device != "cpu":
+            values["device"] = self.device
         return json.dumps(values, sort_keys=True, ensure_ascii=True)
 
     @classmethod
@@ -128,6 +138,7 @@ class Recipe:
                 balanced=bool(values.get("balanced", False)),
                 calibration=Calibration.from_dict(values["calibration"]) if "calibration" in values else None,
                 base=Base(**values["base"]) if "base" in values else None,
+                device=values.get("device", "cpu"),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(

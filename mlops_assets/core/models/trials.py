@@ -66,6 +66,10 @@ class Trial:
             return False
         return rounds - 1 - self.best < self.patience
 
+    def on_a_fold(self) -> Trial:
+        """The same for one fold of several, which learns and stops by itself."""
+        return Trial(self.number, self.batch, self.params, greater=self.greater, patience=self.patience)
+
     def by_learning(self) -> np.ndarray:
         """The best value so far when rounds x learning rate passed 1, 2, 3, ...: rounds alone don't compare."""
         values = np.asarray(self.values)

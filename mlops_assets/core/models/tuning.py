@@ -1,7 +1,8 @@
 """The search behind `training.tune`: batches of trials, pruning, and the tables of what was tried.
 
-Here: the settings, asking Optuna, running a batch in parallel, telling it. Not here: the split by time (`training`),
-a trial and the rule that prunes it (`trials`), how a family fits one (`families`).
+Here: asking Optuna or taking the next of a grid, running a batch in parallel, telling it. Not here: the settings
+(`training_settings`), the split by time (`time_splits`), a trial and the rule that prunes it (`trials`), how a family
+fits one (`families`).
 
 Trials are asked and told in batches of a fixed size and run in parallel inside a batch. A trial sees finished
 batches only (also for pruning), has one thread, and its sampling is seeded; so the result depends on rows and
@@ -15,118 +16,27 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlops_assets.core.models.cores import cores
-from mlops_assets.core.models.families import FAMILIES, Rows, family_called
-from mlops_assets.core.models.matrix import MIN_ROWS
-from mlops_assets.core.models.probabilities import Method
+from mlops_assets.core.models.families import Rows, family_called
 from mlops_assets.core.models.recipe import Recipe
+from mlops_assets.core.models.training_settings import TrainingSettings
 from mlops_assets.core.models.trials import Trial, bar_of, curves, table
-from mlops_assets.core.stats.metrics import Metric, Task
+from mlops_assets.core.stats.metrics import Metric
 from mlops_assets.core.time.windows import parse_duration
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FLOORS: Mapping[str, float] = {"roc_auc": 0.85}
-"""What `training.floor: preset` stands for, by metric."""
 
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """Rows that a trial is fitted on, and later ones that it is scored on."""
 
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How a recipe is searched for.
-
-    Attributes:
-        families: kinds of models that are tried, of `core.models.families.FAMILIES`. Of several, the challenger is of
-        the one
-            that did best on the newest days of the training set, judged part by part (`family_choice`).
-        floor: the metric's value that the first family must reach there; if it does, no other is tried. `preset`: 0.85,
-            for roc_auc. None: all are tried.
-        trials: Optuna trials; the first ones are the champion's parameters and the defaults.
-        budget: no batch of trials is begun after this long, as 10min; None: no limit. How many were tried is on record.
-        batch: trials that are asked and told together, and run in parallel. It changes the path of
-            the search, so the result; at least the number of cores is fastest.
-        seed: seeds search and fits; equal rows and settings give equal bytes.
-        validation_share: the newest whole days (UTC) that hold at least this share of the rows score trials.
-        early_stopping_rounds: a trial ends after so many rounds without a better value on those days.
-        max_rounds: upper bound of boosting rounds.
-        min_rows: fewer labelled rows than this are not trained on.
-        trial_rows: with more rows, trials see a seeded sample of this size (both sides of the split alike);
-            the recipe is fitted on all rows later. So many tell recipes apart. None: all.
-        imbalance: `none`; `weights`: every class counts the same in total; `auto`: that, where the rarest class has
-            less than 5 % of the rows. Weighted models are calibrated in any case.
-        calibration: `none`, `platt` or `isotonic`: fitted on the validation days, applied to every score.
-        threads: trials at work at a time; None: the cores this process may use. Never changes the result.
-        params: parameters that are set and not searched for, by name, as the families call them; none by default. Where
-            all are set, there is one trial.
-        retries: how often the fit of a challenger is tried again when it breaks, 0 by default.
-        retry_delay: how long it waits before that, as 5m; 1m by default.
-    """
-
-    families: tuple[str, ...] = ("xgboost",)
-    floor: float | Literal["preset"] | None = None
-    trials: int = 20
-    budget: str | None = None
-    batch: int = 4
-    seed: int = 13
-    validation_share: float = 0.2
-    early_stopping_rounds: int = 20
-    max_rounds: int = 400
-    min_rows: int = MIN_ROWS
-    trial_rows: int | None = 100_000
-    imbalance: Literal["none", "weights", "auto"] = "none"
-    calibration: Method = "none"
-    threads: int | None = None
-    params: Mapping[str, float | int | str] | None = None
-    retries: int = 0
-    retry_delay: str = "1m"
-
-    def __post_init__(self) -> None:
-        counts = ("trials", "batch", "early_stopping_rounds", "max_rounds", "min_rows", "trial_rows", "threads")
-        for name, count in ((name, getattr(self, name)) for name in counts):
-            if count is not None and count < 1:
-                raise ValueError(f"training.{name} is {count}: set it to 1 or more")
-        if not 0 < self.validation_share < 1:
-            raise ValueError(f"training.validation_share is {self.validation_share}: set it between 0 and 1")
-        unknown = [name for name in self.families if name not in FAMILIES]
-        if unknown or not self.families or len(set(self.families)) < len(self.families):
-            raise ValueError(
-                f"training.families has {unknown or list(self.families)}: name some of {', '.join(FAMILIES)}, each once"
-            )
-        if self.budget is not None:
-            parse_duration(self.budget)
-        if self.retries < 0:
-            raise ValueError(f"training.retries is {self.retries}: set it to 0 or more")
-        parse_duration(self.retry_delay)
-
-    @property
-    def workers(self) -> int:
-        """Trials at work at a time on this machine."""
-        return max(1, min(self.batch, self.threads or cores()))
-
-    def check_task(self, task: Task, metric: str) -> None:
-        """Whether these settings make sense for a model.
-
-        Raises:
-            ValueError: they don't; the message says what to change.
-        """
-        if task == "regression" and (self.imbalance, self.calibration) != ("none", "none"):
-            raise ValueError(
-                "training.imbalance and training.calibration are for classes: leave them out of a regression"
-            )
-        # Families are modules of their own: they are asked only where somebody has set a parameter.
-        known = {name for family in self.families if self.params for name in family_called(family).defaults}
-        if unknown := sorted((self.params or {}).keys() - known):
-            families = " and ".join(self.families)
-            raise ValueError(
-                f"training.params has {unknown[0]!r}, for which {families} has no search: set some of "
-                f"{', '.join(sorted(known))}"
-            )
-        if self.floor == "preset" and metric not in FLOORS:
-            raise ValueError(f"training.floor: preset is for {', '.join(FLOORS)}: give a value of {metric}")
+    fit_side: Rows
+    validation: Rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,22 +46,21 @@ class Wanted:
     Attributes:
         template: the recipe without the parameters that are searched.
         judge: the metric that ranks trials.
-        fit_side: rows that trials are fitted on.
-        validation: rows that they are scored on.
+        folds: what trials are fitted and scored on, oldest first.
     """
 
     template: Recipe
     judge: Metric
-    fit_side: Rows
-    validation: Rows
+    folds: tuple[Fold, ...]
 
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The best trial and the record of all; the fields are those of `training.Tuned`, `scores` its own."""
+    """The best trial and the record of all, as `training.Tuned` has them; and its scores, with the rows' labels."""
 
     recipe: Recipe
     scores: np.ndarray
+    labels: np.ndarray
     score: float
     best_trial: int
     trials: pd.DataFrame
@@ -177,11 +86,17 @@ class _Search:
     """Ask a batch, run it in parallel, tell it in order; again until the trials are used up."""
 
     def __init__(self, wanted: Wanted, settings: TrainingSettings, first: Mapping[str, Any] | None) -> None:
-        self.template, self.judge, self.y = wanted.template, wanted.judge, wanted.validation.y
+        self.template, self.judge = wanted.template, wanted.judge
+        self.labels = [fold.validation.y for fold in wanted.folds]
         self.settings, self.first = settings, first or {}
         self.family = family_called(wanted.template.family)
-        self.set = {name: value for name, value in (settings.params or {}).items() if name in self.family.defaults}
-        self.problem = self.family.problem(wanted.template, wanted.judge, wanted.fit_side, wanted.validation)
+        own = {name: value for name, value in (settings.params or {}).items() if name in self.family.defaults}
+        self.set = {name: value for name, value in own.items() if not isinstance(value, list)}
+        self.grid = settings.grid(self.family.defaults.keys()) if settings.search == "grid" else None
+        self.problems = [
+            self.family.problem(wanted.template, wanted.judge, fold.fit_side, fold.validation) for fold in wanted.folds
+        ]
+        self.problem = self.problems[0]
 
     def run(self) -> SearchResult:
         done = self._all_batches()
@@ -190,6 +105,7 @@ class _Search:
         best = max(complete, key=lambda trial: (sign * trial.score, -trial.number))
         return SearchResult(
             scores=best.scores,
+            labels=np.concatenate(self.labels),
             recipe=replace(self.template, params={**self.template.params, **best.params}, rounds=best.best + 1),
             score=best.score,
             best_trial=best.number,
@@ -199,17 +115,19 @@ class _Search:
         )
 
     def _all_batches(self) -> list[Trial]:
-        study = self._study()
+        study = self._study() if self.grid is None else None
         done: list[Trial] = []
         is_open = self.set.keys() != self.family.defaults.keys()
         wanted = min(self.settings.trials, self.family.most_trials) if is_open else 1
+        wanted = wanted if self.grid is None else len(self.grid)
         budget = parse_duration(self.settings.budget).total_seconds() if self.settings.budget else math.inf
         started = time.perf_counter()
         with ThreadPoolExecutor(max_workers=self.settings.workers) as pool:
             while len(done) < wanted and (not done or time.perf_counter() - started < budget):
                 size = min(self.settings.batch, wanted - len(done))
                 batch = done[-1].batch + 1 if done else 0
-                bar = bar_of(done)
+                # Of several folds no curve is a trial's own, and of a grid a person wants to see each to its end.
+                bar = bar_of(done) if self.grid is None and len(self.problems) == 1 else None
                 asked = [self._ask(study, len(done) + place, batch, bar) for place in range(size)]
                 for trial in list(pool.map(self._run_trial, asked)):
                     self._tell(study, trial)
@@ -233,11 +151,12 @@ class _Search:
         return study
 
     def _ask(self, study: Any, number: int, batch: int, bar: np.ndarray | None) -> Trial:
-        asked = study.ask()
+        asked = study.ask() if study is not None else None
+        tried = self.family.suggest(asked) if self.grid is None else {**self.family.defaults, **self.grid[number]}
         return Trial(
             number=number,
             batch=batch,
-            params={**self.family.suggest(asked), **self.set},
+            params={**tried, **self.set},
             asked=asked,
             bar=bar,
             greater=self.problem.greater,
@@ -245,6 +164,8 @@ class _Search:
         )
 
     def _tell(self, study: Any, trial: Trial) -> None:
+        if study is None:
+            return
         import optuna
 
         if trial.state == "complete":
@@ -259,8 +180,14 @@ class _Search:
         """Fit one trial with one thread; what it shares with other trials is only read."""
         started = time.perf_counter()
         recipe = replace(self.template, params={**self.template.params, **trial.params})
-        scores = self.problem.attempt(recipe, trial)
-        if scores is not None:
-            trial.score, trial.scores = self.judge.score(self.y, scores), scores
+        attempts = [trial] if len(self.problems) == 1 else [trial.on_a_fold() for _ in self.problems]
+        scores = [problem.attempt(recipe, attempt) for problem, attempt in zip(self.problems, attempts, strict=True)]
+        complete = [values for values in scores if values is not None]
+        if len(complete) == len(scores):
+            trial.score = float(np.mean([self.judge.score(y, of) for y, of in zip(self.labels, complete, strict=True)]))
+            trial.scores = np.concatenate(complete)
+        if len(attempts) > 1:
+            # As many rounds as the fold in the middle wanted; its curve is the newest fold's.
+            trial.best, trial.values = int(np.median([each.best for each in attempts])), attempts[-1].values
         trial.seconds = time.perf_counter() - started
         return trial

@@ -54,7 +54,8 @@ class Reactions:
             with alone(self._profiles.folder / ".reacting.lock", wait=False) as mine:
                 if mine:
                     self._round()
-        except OSError:
+        except Exception:
+            # The thread must outlive whatever it was; what waits is on disk.
             logger.exception("what follows from drift could not be looked for; it is tried again")
             return _AGAIN
         return _PAUSE
@@ -90,7 +91,8 @@ class Reactions:
             for notice in due:
                 if not self._done_with(name, notice):
                     break
-        except (OSError, ValueError):
+        except Exception:
+            # One reference keeps no other from what follows.
             logger.exception("what follows from the drift of %s could not be done; it is tried again", name)
             self._later[name, due[0].action] = time.monotonic() + _AGAIN
 

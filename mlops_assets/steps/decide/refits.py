@@ -138,7 +138,7 @@ class Refits:
         if self.kept is not None and own is not None and self.recipe == self.kept.recipe and hardly_more(where, own):
             return self.kept.predict(rows)
         fit_rows = features.iloc[place[where]]
-        followed = family_called(self.recipe.family).cheaper(self.recipe) if self.twin else self.recipe
+        followed = family_called(self.recipe.family).cheaper(self.recipe) if self.twin else self.recipe.on_cpu
         try:
             made: Model = fit(followed, fit_rows, fit_rows[LABEL].to_numpy(), base=self.kept)
         except CannotTrain:

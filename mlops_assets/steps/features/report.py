@@ -246,7 +246,7 @@ def _model(
     }
     champion = platform.registry.champion(model.name)
     if champion is not None:
-        recipe = platform.registry.load(model.name, champion.version).recipe.from_nothing
+        recipe = platform.registry.load(model.name, champion.version).recipe.from_nothing.on_cpu
         recipe, of = replace(recipe, rounds=min(recipe.rounds, ROUNDS)), f"the recipe of version {champion.version}"
     else:
         recipe, of = Recipe("xgboost", model.task, PARAMETERS, ROUNDS, (), seed=_SEED), "a small XGBoost model"

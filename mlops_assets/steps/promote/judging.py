@@ -183,7 +183,9 @@ def _register(case: _Case, shipping: _Shipping | None, conclusion: Verdict, *, d
             "code_version": trained["code_version"],
             FEATURE_CODE: json.dumps(trained.get(FEATURE_CODE, {}), sort_keys=True),
             CONSTANT: json.dumps(trained.get(CONSTANT, [])),
-            LIBRARIES: json.dumps(libraries(case.challenger.recipe.family), sort_keys=True),
+            LIBRARIES: json.dumps(
+                libraries(case.challenger.recipe.family, case.challenger.recipe.device), sort_keys=True
+            ),
             TRAINING_WINDOW: case.prepared["window"],
             **({PARENT: trained["parent"]} if "parent" in trained else {}),
             "verdict": "promote" if conclusion.promote else "reject",

@@ -83,13 +83,15 @@ class Reproduction:
         return asdict(self)
 
 
-def libraries(family: str = "xgboost") -> dict[str, str]:
+def libraries(family: str = "xgboost", device: str = "cpu") -> dict[str, str]:
     """Python, the machine's architecture, and the libraries that the bytes of a family's models depend on.
 
-    A library that came in another distribution than the one of its name says in which: its models may differ.
+    And the device that they are fitted on, where it is no CPU. A library that came in another distribution than the
+    one of its name says in which: its models may differ.
     """
     versions = {name: _version(name) for name in (*_DECISIVE, *family_called(family).libraries)}
-    return {"machine": machine.machine(), "python": machine.python_version(), **versions}
+    other = {"device": device} if device != "cpu" else {}
+    return {"machine": machine.machine(), "python": machine.python_version(), **versions, **other}
 
 
 def _version(library: str) -> str:
@@ -121,6 +123,7 @@ def reproduce(platform: Platform, model: ModelSettings, version: int) -> Reprodu
         ModelDamaged: the registered file itself is gone or not the one that was registered.
         ValueError: the version does not say what it was trained on.
     """
+    from mlops_assets.core.models.families.xgboost import NoGpu
     from mlops_assets.core.models.training import CannotTrain, WrongColumns, fit
 
     registered = platform.registry.version(model.name, version)
@@ -142,6 +145,8 @@ def reproduce(platform: Platform, model: ModelSettings, version: int) -> Reprodu
             f"same set: a home with the files that had landed by {registered.tags[FITTED_UNTIL]} makes it again. "
             "The champion is unchanged."
         )
+    except NoGpu as why:
+        differences, remedy = [f"It was fitted on a GPU: {why}"], "Run it on the machine that trained."
     except (ValueError, CannotTrain, WrongColumns) as why:
         differences = [f"The stored training set {trained_on[:12]} cannot be trained on: {why}"]
         remedy = f"Restore lake/training_sets/{trained_on}.parquet from a backup. The champion is unchanged."
@@ -169,7 +174,8 @@ def _differences(tags: Mapping[str, str]) -> list[str]:
         differences.append("It was trained in a checkout with changes that no commit holds.")
     if LIBRARIES not in tags:
         return [*differences, "The libraries that it was trained with are not on record."]
-    before, present = json.loads(tags[LIBRARIES]), libraries(tags.get("family", "xgboost"))
+    before = json.loads(tags[LIBRARIES])
+    present = libraries(tags.get("family", "xgboost"), before.get("device", "cpu"))
     changed = [name for name in sorted({*before, *present}) if before.get(name) != present.get(name)]
     return [
         *differences,

@@ -112,4 +112,4 @@ def _without(model: Model, known: pd.DataFrame, season: Window) -> tuple[Model, 
         return model, "as it is, not fitted on these rows"
     rest = known[~inside]
     # Where it went on from another model, that one may have seen these rows.
-    return fit(model.recipe.from_nothing, rest, rest[LABEL].to_numpy()), "fitted again without these rows"
+    return fit(model.recipe.from_nothing.on_cpu, rest, rest[LABEL].to_numpy()), "fitted again without these rows"

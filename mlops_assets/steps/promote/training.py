@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -94,7 +94,9 @@ def train(platform: Platform, model: ModelSettings, *, run_id: str) -> tuple[dic
     return {**record, "dataset": training.path, "model_file": file}, tuned, judged
 
 
-def search(data: ModelData, frame: pd.DataFrame, *, champion: Champion | None = None) -> tuple[Tuned, Chosen]:
+def search(
+    data: ModelData, frame: pd.DataFrame, *, champion: Champion | None = None, device: Literal["cpu"] | None = None
+) -> tuple[Tuned, Chosen]:
     """The choice of a family and the search for hyperparameters on training rows.
 
     The same rows, settings and champion give the same recipe (without `training.budget`).
@@ -103,9 +105,10 @@ def search(data: ModelData, frame: pd.DataFrame, *, champion: Champion | None = 
         data: the model's rows, in the training window that was settled on.
         frame: a training set.
         champion: its parameters are tried first, and some families go on from it.
+        device: in place of the model's own, where nobody will serve what comes out.
     """
     model, trials = data.model, data.lake.home.settings.trials
-    settings = replace(model.training, trials=trials) if trials else model.training
+    settings = replace(model.training, trials=trials or model.training.trials, device=device or model.training.device)
     return find(
         LabelledRows(frame, frame[LABEL].to_numpy(), frame[EVENT_TIME]),
         Goal(

@@ -216,7 +216,7 @@ class Webhooks:
             answer = httpx.post(
                 url, content=message.body, headers={**message.headers, **signed}, timeout=ANSWER_SECONDS
             )
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             return f"{type(error).__name__}: {error}".replace(url, "its address")
         return "" if answer.is_success else f"it answered {answer.status_code}"
 
@@ -236,6 +236,6 @@ def _host_of(url: str) -> str | None:
     """The host of an address that can be posted to; None if it is none."""
     try:
         parts = urlsplit(url)
-        return parts.hostname if parts.scheme in ("http", "https") else None
+        return parts.hostname if parts.port != 0 and parts.scheme in ("http", "https") else None
     except ValueError:  # a port or brackets that are none
         return None

@@ -17,7 +17,7 @@ from mlops_assets.core.models.probabilities import Calibration
 from mlops_assets.core.models.recipe import Recipe
 from mlops_assets.core.models.row_scoring import RowScorer
 from mlops_assets.core.models.training import Goal, LabelledRows, tune
-from mlops_assets.core.models.tuning import TrainingSettings
+from mlops_assets.core.models.training_settings import TrainingSettings
 from mlops_assets.core.performance.cbpe import ConfidenceEstimator
 from mlops_assets.core.performance.estimation import Outcomes
 from mlops_assets.core.promote.gate_policy import GatePolicy

@@ -180,6 +180,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, int, str]] = {
     "unknown preset": ({"preset": "strict"}, BOTH_KEY, 422, "not what is expected"),
     "no address": ({"webhook": "shop"}, BOTH_KEY, 422, "write https://HOST/PATH"),
     "broken address": ({"webhook": "https://[::1/"}, BOTH_KEY, 422, "write https://HOST/PATH"),
+    "no port": ({"webhook": "https://hooks.example:99999/"}, BOTH_KEY, 422, "write https://HOST/PATH"),
     "another host": ({"webhook": "http://169.254.169.254/"}, BOTH_KEY, 422, "not among those of MLOPS_WEBHOOK_HOSTS"),
     "file": ({"webhook": "file:///etc/passwd"}, BOTH_KEY, 422, "write https://HOST/PATH"),
 }
@@ -291,6 +292,26 @@ def test_a_model_that_is_declared_no_more_is_said(
     monkeypatch.setattr(Platform, "models", lambda _: {})
     rounds(home).round()
     assert history(client)["waiting"] == {"retrain": "there is no model flight_delay any more"}
+
+
+def test_what_breaks_at_one_reference_keeps_no_other_from_what_follows(
+    client: TestClient, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(client)
+    client.post("/drift/profiles", json={"name": "other", "rows": REFERENCE})
+    held(client, MOVED)
+    client.post("/drift/other", json={"rows": MOVED})
+    send = Alerts.send
+
+    def breaking(self: Alerts, **values: Any) -> bool:
+        if values["key"] == "drift-profile/other":
+            raise RuntimeError("nobody thought of this")
+        return send(self, **values)
+
+    monkeypatch.setattr(Alerts, "send", breaking)
+    assert rounds(home).round() > 0, "the thread goes on"
+    assert titles(home) == ["drift-profile/shop"]
+    assert client.get("/drift/other/checks").json()["waiting"] == {"alert": ""}
 
 
 def test_a_reference_that_is_removed_leaves_nothing_but_the_all_clear(

@@ -7,6 +7,8 @@ import json
 import pandas as pd
 import pytest
 
+from mlops_assets.core.models import training
+from mlops_assets.core.models.families.xgboost import NoGpu
 from mlops_assets.core.models.model import Model
 from mlops_assets.steps.promote import reproduction
 from mlops_assets.steps.promote.reproduction import LIBRARIES, Reproduction, fitted_on, libraries, reproduce
@@ -132,3 +134,15 @@ def test_the_distribution_of_a_library_is_on_record(monkeypatch: pytest.MonkeyPa
     found = libraries()
     assert found["xgboost"] == "3.2.0 (xgboost-cpu)"
     assert found["numpy"] == "3.2.0"
+
+
+def test_what_was_fitted_on_a_gpu_is_made_again_with_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def without(*_: object, **__: object) -> None:
+        raise NoGpu("training.device is cuda, and XGBoost finds no GPU on this machine.")
+
+    monkeypatch.setattr(training, "fit", without)
+    found = again(world)
+    assert (found.agrees, found.remedy) == (None, "Run it on the machine that trained.")
+    (difference,) = found.differences
+    assert difference.startswith("It was fitted on a GPU: training.device is cuda, and XGBoost finds no GPU")
+    assert libraries(device="cuda") == {**libraries(), "device": "cuda"}

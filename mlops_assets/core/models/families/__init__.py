@@ -115,6 +115,8 @@ class Family(Protocol):
     """Of its file's name."""
     most_trials: int
     """More of them find nothing better: it has few parameters."""
+    on_gpu: bool
+    """Whether it can be fitted on a GPU (`Recipe.device`)."""
     libraries: tuple[str, ...]
     """Packages that the bytes of a model depend on, besides numpy and pandas."""
 

@@ -25,7 +25,15 @@ from mlops_assets.core.models.families.estimator import scored
 from mlops_assets.core.models.families.foreign import is_foreign
 from mlops_assets.core.models.families.linear import Linear, numbers_of, one_thread, piped
 from mlops_assets.core.models.families.skops_file import dumps, kept_state, loads, without_base
-from mlops_assets.core.models.families.xgboost import ATTRIBUTE, EARLIER, Boosting, binned, booster_params, fit_threads
+from mlops_assets.core.models.families.xgboost import (
+    ATTRIBUTE,
+    EARLIER,
+    Boosting,
+    binned,
+    booster_params,
+    fit_threads,
+    require_device,
+)
 from mlops_assets.core.models.matrix import CannotTrain
 from mlops_assets.core.models.recipe import Recipe
 from mlops_assets.core.stats.metrics import Metric, Task
@@ -214,6 +222,7 @@ class Continued(Boosting):
 
         if base is None:
             raise _not_at_hand(recipe)
+        require_device(recipe.device)
         start = super().read(base)
         booster = start.native
         if len(rows.y):

@@ -41,6 +41,7 @@ class Linear:
     defaults: Mapping[str, Any] = {"C": 1.0}
     most_trials = 8
     ending = "skops"
+    on_gpu = False
     libraries: tuple[str, ...] = ("scikit-learn", "scipy", "skops")
 
     def suggest(self, trial: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, cast
 
 import numpy as np
@@ -47,6 +48,10 @@ _EVAL_DEFAULT = {"binary": "logloss", "multiclass": "mlogloss", "regression": "r
 _GREATER = {"auc", "aucpr"}
 
 
+class NoGpu(RuntimeError):
+    """A recipe asks for a GPU, and there is none. No fault of the data: nothing else is tried in its place."""
+
+
 class Boosting:
     """Gradient boosted trees."""
 
@@ -60,6 +65,7 @@ class Boosting:
     }
     most_trials = 1_000_000
     ending = "ubj"
+    on_gpu = True
     libraries: tuple[str, ...] = ("xgboost",)
 
     def suggest(self, trial: Any) -> dict[str, Any]:
@@ -88,10 +94,11 @@ class Boosting:
 
     def cheaper(self, recipe: Recipe) -> Recipe:
         """See `Family`: with fewer bins."""
-        return replace(recipe, params={**recipe.params, "max_bin": PROBE_BINS})
+        return replace(recipe.on_cpu, params={**recipe.params, "max_bin": PROBE_BINS})
 
     def problem(self, template: Recipe, judge: Metric, fit_side: Rows, validation: Rows) -> _Binned:
         """Both sides binned, once for all trials."""
+        require_device(template.device)
         threads = fit_threads(fit_side.matrix.size + validation.matrix.size)
         fitted = binned(template, fit_side, threads)
         watched = _EVAL_METRIC.get((judge.name, template.task), _EVAL_DEFAULT[template.task])
@@ -101,6 +108,7 @@ class Boosting:
         """See `Family`."""
         import xgboost
 
+        require_device(recipe.device)
         threads = fit_threads(rows.matrix.size)
         data = binned(recipe, rows, threads)
         booster = xgboost.train(booster_params(recipe, threads=threads), data, num_boost_round=recipe.rounds)
@@ -287,7 +295,42 @@ def booster_params(recipe: Recipe, *, threads: int) -> dict[str, Any]:
         "nthread": threads,
         "verbosity": 1,
     }
-    return {**recipe.params, **fixed}
+    # Left out for `cpu`, XGBoost's own default.
+    return {**recipe.params, **fixed, **({"device": recipe.device} if recipe.device != "cpu" else {})}
+
+
+def require_device(device: str) -> None:
+    """Refuse a GPU that is not there: XGBoost itself would warn and go on with the CPU.
+
+    Raises:
+        NoGpu: XGBoost has no code for GPUs, or finds none.
+    """
+    if device != "cpu" and (why := _lacks_gpu()):
+        raise NoGpu(
+            f"training.device is {device}, and {why}. Set training.device: cpu, or train where there is an NVIDIA GPU "
+            f"with its driver and an XGBoost that has code for it: `pip uninstall xgboost-cpu`, then `pip install "
+            f"'xgboost=={_release()}'`. Nothing was trained; the champion is as it was."
+        )
+
+
+def _release() -> str:
+    import xgboost
+
+    return str(xgboost.__version__)
+
+
+@cache
+def _lacks_gpu() -> str:
+    """Why there is no GPU to fit on; empty where there is."""
+    import xgboost
+
+    if not xgboost.build_info().get("USE_CUDA"):
+        return f"this XGBoost ({_release()}) has no code for GPUs"
+    # It says by itself on what it has fitted, once it was asked to.
+    tiny = xgboost.DMatrix(np.zeros((2, 1), dtype=np.float32), np.array([0.0, 1.0], dtype=np.float32))
+    made = xgboost.train({"device": "cuda", "tree_method": "hist", "verbosity": 0}, tiny, num_boost_round=1)
+    used = json.loads(made.save_config())["learner"]["generic_param"]["device"]
+    return "" if str(used).startswith("cuda") else "XGBoost finds no GPU on this machine"
 
 
 FAMILY = {"xgboost": Boosting(), "random_forest": Forest()}
