@@ -90,6 +90,6 @@ def test_the_probe_stays_on_the_cpu() -> None:
 
 def test_a_device_that_no_family_has_is_refused() -> None:
     on_cpu = [name for name in FAMILIES if not family_called(name).on_gpu]
-    assert on_cpu == ["linear", "sgd", "river"]
+    assert on_cpu == ["linear", "sgd", "river", "sgd_continued", "river_continued"]
     with pytest.raises(ValueError, match=r"training.device: cuda is for XGBoost, .* has linear"):
         replace(ON_GPU, families=("linear",)).check_task("binary", "roc_auc")
