@@ -112,7 +112,7 @@ class FairnessSpec(FairnessPolicy):
 class MonitoringSpec(Settings):
     """What is watched, by which windows."""
 
-    window: str = Field(default="7d", description="day, week, month, days such as 7d, or sliding: 7d every 1d.")
+    window: str = Field(default="7d", description="day, week, month, 7d, sliding: 7d every 1d, or hours: 6h.")
     slices: list[str] = Field(default_factory=list, description="Columns of the label model or features to judge by.")
     metrics: list[str] = Field(default_factory=list, description="Further metrics to report beside the main one.")
     limits: dict[str, LimitSpec] = Field(
@@ -143,6 +143,15 @@ class MonitoringSpec(Settings):
     def _is_rhythm(cls, value: str) -> str:
         parse_rhythm(value)
         return value
+
+    @model_validator(mode="after")
+    def _hours_have_hours_to_compare_with(self) -> MonitoringSpec:
+        if self.rhythm.hours and (self.drift.reference, self.drift.levels) != ("promotion", "preset"):
+            raise ValueError(
+                f"monitoring.window {self.window} is held against the same hours of what the champion was trained on, "
+                "by preset levels: remove drift.reference and drift.levels, or set a window of days."
+            )
+        return self
 
     @property
     def rhythm(self) -> Rhythm:

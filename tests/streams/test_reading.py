@@ -9,12 +9,16 @@ from typing import Any
 
 import pytest
 
+from mlops_assets.core.sources.stream_settings import StreamSettings
 from mlops_assets.steps.land.stream_consumer import StreamBroken, StreamReader
 from mlops_assets.steps.land.stream_decoding import NotConfigured
 from mlops_assets.steps.land.stream_lag import Lag, pace, read_lag
 from mlops_assets.steps.land.stream_landing import StreamLanding
 from mlops_assets.steps.land.stream_log import AlreadyRead, Segment, StreamLog
+from mlops_assets.steps.land.taking_in import take_in
 from mlops_assets.world.home import HomeSettings
+from mlops_assets.world.lake import Lake
+from mlops_assets.world.landed.intake import Intake
 from tests.streams.feed import SERVERS, Topic, files, home_of, killed, landed, read, sale, sales, source
 
 NewTopic = Callable[[], Topic]
@@ -33,6 +37,43 @@ def test_days_that_are_over_land_whole(topic: NewTopic, tmp_path: Path) -> None:
     sent.send([sale(401, "2024-01-04T00:10:00Z")])
     read(home, source(sent.name))
     assert len(landed(home)) == 3
+
+
+def test_hours_that_are_over_land_before_the_day_is(topic: NewTopic, tmp_path: Path) -> None:
+    sent, home = topic(), home_of(tmp_path)
+    sent.send([sale(1, "2024-01-01T08:00:00Z"), sale(2, "2024-01-01T08:59:59Z"), sale(3, "2024-01-01T10:00:00Z")])
+    read(home, source(sent.name, files_by="hour"))
+    # The ninth hour had no message; the tenth goes on.
+    assert landed(home) == {"sales_2024-01-01T08.parquet": ["s0001", "s0002"]}
+    sent.send([sale(4, "2024-01-01T11:09:59Z")])
+    read(home, source(sent.name, files_by="hour"))
+    assert len(landed(home)) == 1, "ten minutes are waited for what is late"
+    sent.send([sale(5, "2024-01-01T11:10:00Z"), sale(6, "2024-01-01T08:30:00Z")])
+    read(home, source(sent.name, files_by="hour"))
+    assert landed(home) == {
+        "sales_2024-01-01T08.parquet": ["s0001", "s0002", "s0006"],
+        "sales_2024-01-01T10.parquet": ["s0003"],
+    }
+
+
+def test_an_hour_of_a_stream_moves_the_clock_and_is_a_part_of_its_day(topic: NewTopic, tmp_path: Path) -> None:
+    sent, home = topic(), home_of(tmp_path)
+    sent.send([sale(1, "2024-01-01T08:00:00Z"), sale(2, "2024-01-01T09:10:00Z"), sale(3, "2024-01-01T10:10:00Z")])
+    settings = source(sent.name, files_by="hour")
+    read(home, settings)
+    intake = Intake(lake=Lake(root=str(home.root)), source=settings)
+    assert take_in(intake, ["2024-01-01"]).rows == {"2024-01-01T08": 1, "2024-01-01T09": 1}
+    assert intake.newest_end() == datetime(2024, 1, 1, 10, tzinfo=UTC)
+    sent.send([sale(4, "2024-01-01T09:30:00Z"), sale(5, "2024-01-01T11:10:00Z")])
+    read(home, settings)
+    assert take_in(intake, ["2024-01-01"]).rows == {"2024-01-01T09": 2, "2024-01-01T10": 1}
+    assert intake.newest_end() == datetime(2024, 1, 1, 11, tzinfo=UTC)
+
+
+def test_hours_are_parts_of_days_and_not_of_weeks() -> None:
+    with pytest.raises(ValueError, match="needs grain day, not week"):
+        by_hour = {**source("sales").model_dump(exclude={"files"}), "stream": {"topic": "sales", "files_by": "hour"}}
+        StreamSettings.model_validate({**by_hour, "grain": "week"})
 
 
 def test_what_comes_late_finds_the_others_of_its_day(topic: NewTopic, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ class JudgedRows:
 
     Attributes:
         rows: of the sound ones, in the declared columns and types, indexed by their place among all.
-        partition: shape (n,), the first day of each message's partition as ISO text; None for poison.
+        partition: shape (n,), the first day of each message's partition as ISO text, or its hour; None for poison.
         poison: place -> why.
     """
 
@@ -159,7 +159,9 @@ def _declared(column: Column) -> str:
 
 
 def _partitions(source: StreamSettings, moments: pd.Series) -> np.ndarray:
-    """The first day of the partition of each moment, as ISO text."""
+    """The first day of the partition of each moment, as ISO text; where files hold an hour, that hour of its day."""
+    if source.is_hourly:
+        return moments.dt.tz_convert(source.timezone).dt.strftime("%Y-%m-%dT%H").to_numpy(dtype=object)
     days = moments.dt.tz_convert(source.timezone).dt.date
     codes, unique = pd.factorize(days)
     names = np.array([partition_of(day, source.grain).isoformat() for day in unique], dtype=object)

@@ -35,7 +35,10 @@ class StreamSpec(Settings):
     )
     batch_rows: int = Field(default=50_000, ge=1, description="Messages after which a batch becomes a file.")
     batch_wait: str = Field(default="60s", description="... or the time after which it does.")
-    lateness: str = Field(default="10min", description="How long after its end a partition is waited for.")
+    files_by: Literal["partition", "hour"] = Field(
+        default="partition", description="What a file that lands holds: a partition, or an hour of its day."
+    )
+    lateness: str = Field(default="10min", description="How long after its end a partition, or hour, is waited for.")
     max_lag: str = Field(default="15min", description="Largest age of what is not read yet.")
     max_poison_share: float = Field(default=0.001, ge=0, le=1, description="Largest share of unreadable messages.")
 
@@ -49,7 +52,7 @@ class StreamSpec(Settings):
 class StreamSettings(SourceSettings):
     """A raw table that comes as messages, and lands as files by event time."""
 
-    files: str = Field(default="", description="Set by the platform: the reader writes <name>_{partition}.parquet.")
+    files: str = Field(default="", description="Set by the platform: <name>_{partition}.parquet, or an hour each.")
     stream: StreamSpec
 
     @model_validator(mode="before")
@@ -59,7 +62,10 @@ class StreamSettings(SourceSettings):
             return values
         if values.get("files"):
             raise ValueError("the reader of a stream names the files: remove `files`.")
-        return {**values, "files": f"{values.get('name')}_{{partition}}.parquet"}
+        stream = values.get("stream")
+        by = stream.get("files_by") if isinstance(stream, dict) else getattr(stream, "files_by", None)
+        part = "{partition}T{hour}" if by == "hour" else "{partition}"
+        return {**values, "files": f"{values.get('name')}_{part}.parquet"}
 
     @model_validator(mode="after")
     def _messages_can_be_placed(self) -> StreamSettings:

@@ -1,7 +1,7 @@
-"""The rhythm of a model's monitoring windows: one after the other, or sliding.
+"""The rhythm of a model's monitoring windows: one after the other, sliding, or parts of days.
 
-Here: `7d every 1d`, and which windows that makes. Not here: the calendar that cuts them (`windows`), which reports
-slide (`steps.watch`).
+Here: `7d every 1d` and `6h`, and which windows these make. Not here: the calendar that cuts them (`windows`), which
+reports go by it (`steps.watch`).
 """
 
 from __future__ import annotations
@@ -9,19 +9,28 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from mlops_assets.core.time.windows import Every, Window, closed_windows, midnight, parse_every, window_at
 
+_HOURS = re.compile(r"\s*(\d+)\s*h\s*", re.IGNORECASE)
 _SLIDING = re.compile(r"\s*(.+?)\s+every\s+(.+?)\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Rhythm:
-    """How long windows are, and how often one ends; the same where one follows the other."""
+    """How long windows are, and how often one ends; the same where one follows the other.
+
+    Attributes:
+        length: of a window; where `hours` are given, of those of labels: a day.
+        step: how often one ends.
+        hours: of parts of days; None for whole days.
+    """
 
     length: Every
     step: Every
+    hours: int | None = None
 
     @property
     def slides(self) -> bool:
@@ -30,30 +39,53 @@ class Rhythm:
 
     def ending(self, end: datetime, tz: str) -> Window:
         """The window that ends at a moment at which one does."""
+        if self.hours is not None:
+            return self.next_to_close(end - timedelta(microseconds=1), tz)
         if not self.slides:
             return window_at(end - timedelta(microseconds=1), self.length, tz)
         return Window(midnight(end.astimezone(ZoneInfo(tz)).date() - timedelta(days=self.length.n), tz), end)
 
     def next_to_close(self, moment: datetime, tz: str) -> Window:
         """The window that ends first after a moment."""
-        return self.ending(window_at(moment, self.step, tz).end, tz)
+        whole = window_at(moment, self.step, tz)
+        if self.hours is None:
+            return self.ending(whole.end, tz)
+        return next(part for part in _parts(whole, self.hours) if moment < part.end)
 
     def last_closed(self, moment: datetime, tz: str) -> Window:
         """The window that ended last by a moment."""
-        return self.ending(window_at(moment, self.step, tz).start, tz)
+        if self.hours is None:
+            return self.ending(window_at(moment, self.step, tz).start, tz)
+        return self.ending(self.next_to_close(moment, tz).start, tz)
 
     def closed(self, first: date, now: datetime, tz: str) -> list[Window]:
         """All whole windows since a local day that have ended by now, oldest first."""
+        if self.hours is not None:
+            days = [*closed_windows(first, now, self.step, tz), window_at(now, self.step, tz)]
+            parts = (part for day in days for part in _parts(day, self.hours))
+            return [part for part in parts if midnight(first, tz) <= part.start and part.end <= now]
         windows = (self.ending(window.end, tz) for window in closed_windows(first, now, self.step, tz))
         return [window for window in windows if window.start >= midnight(first, tz)]
 
 
+def _parts(day: Window, hours: int) -> list[Window]:
+    """A day in parts of so many hours; on days on which clocks change the last is an hour longer or shorter."""
+    length = timedelta(hours=hours)
+    starts = [start for n in range(24 // hours) if (start := day.start + n * length) < day.end]
+    return [Window(start, end) for start, end in pairwise([*starts, day.end])]
+
+
 def parse_rhythm(text: str) -> Rhythm:
-    """A rhythm as written in YAML: what `parse_every` reads, or `7d every 1d`.
+    """A rhythm as written in YAML: what `parse_every` reads, `7d every 1d`, or `6h`.
 
     Raises:
-        ValueError: anything else, months that slide, and steps that would leave days out.
+        ValueError: anything else, months that slide, steps that would leave days out, hours that do not part a day.
     """
+    if hourly := _HOURS.fullmatch(str(text)):
+        hours, day = int(hourly[1]), parse_every("day")
+        if not 0 < hours < 24 or 24 % hours:
+            raise ValueError(f"{text!r} does not part a day: write 1h, 2h, 3h, 4h, 6h, 8h or 12h")
+        return Rhythm(day, day, hours)
     if not (match := _SLIDING.fullmatch(str(text))):
         every = parse_every(text)
         return Rhythm(every, every)

@@ -55,9 +55,15 @@ class Window:
         return tuple(first + timedelta(days=i) for i in range((last - first).days + 1))
 
     def label(self, tz: str) -> str:
-        """The window's name: `2013-05` for a month, `2013-05-06` for a day, `2013-05-06..2013-05-12` else."""
+        """The window's name: `2013-05` for a month, `2013-05-06` for a day, `2013-05-06..2013-05-12` for others.
+
+        Of a part of a day it is `2013-05-06T06..12`, the hours at which it begins and ends.
+        """
         days = self.days(tz)
         first, last = days[0], days[-1]
+        if first == last and (self.start, self.end) != (midnight(first, tz), midnight(first + timedelta(days=1), tz)):
+            begins, ends = (moment.astimezone(ZoneInfo(tz)) for moment in (self.start, self.end))
+            return f"{first}T{begins:%H}..{ends.hour or 24:02}"
         if first.day == 1 and last == _next_month(first) - timedelta(days=1):
             return f"{first:%Y-%m}"
         return first.isoformat() if first == last else f"{first.isoformat()}..{last.isoformat()}"

@@ -1,4 +1,4 @@
-"""From the messages of a stream to the files that land: one a partition, as if somebody had sent it whole.
+"""From the messages of a stream to the files that land: one a partition, or an hour, as if somebody had sent it whole.
 
 Here: which partitions are over, their files, poison into quarantine, judging again. Not here: reading
 (`stream_consumer`), the files of messages (`stream_log`), whether a message is sound (`core.sources.stream_rows`),
@@ -15,7 +15,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -201,7 +201,8 @@ class StreamLanding:
 
     def _write(self, key: str, new: list[Segment]) -> None:
         """The file of a partition: the rows it has, and those of new segments, in the order of their offsets."""
-        path = self.folder / self.source.files.replace("{partition}", key)
+        day, _, hour = key.partition("T")
+        path = self.folder / self.source.files.replace("{partition}", day).replace("{hour}", hour)
         before = _offsets(path)
         segments = sorted({*new, *(s for s in self.log.segments() if _is_of(s, before))})
         frames = list(self._rows(segments, key))
@@ -244,8 +245,7 @@ class _Over:
     def __contains__(self, key: object) -> bool:
         if self.mark is None:
             return False
-        end = self.source.midnight(self.source.end_of(date.fromisoformat(str(key))))
-        return end + parse_duration(self.source.stream.lateness) <= self.mark
+        return self.source.ends(str(key)) + parse_duration(self.source.stream.lateness) <= self.mark
 
 
 def _segment_of(path: Path) -> Segment:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
@@ -31,6 +32,7 @@ from mlops_assets.pages.markdown import markdown_table
 from mlops_assets.steps.predict.references import SCORE, read_days
 from mlops_assets.steps.watch.day_profiles import seen
 from mlops_assets.steps.watch.drift_causes import Explained, explain, levels_of, verdict_of
+from mlops_assets.steps.watch.hours import hour_windows, seen_in_hours
 from mlops_assets.steps.watch.windows.drift_summary import DriftSummary
 from mlops_assets.steps.watch.windows.reports import (
     Watched,
@@ -50,6 +52,9 @@ _SHOWN = 20
 DRIFT_CHECKS = ("inputs_match_reference", "predictions_match_reference")
 NO_FEATURES = pd.DataFrame({"feature": pd.Series(dtype="str"), "psi": pd.Series(dtype="float64")})
 """The table of a window that cannot be judged."""
+_NO_HOURS_OF_SCORES = CannotJudge(
+    "what is kept of the scores in the gate window does not say at which hours they were made", "Nothing is missing"
+)
 
 
 @dataclass(frozen=True)
@@ -76,15 +81,11 @@ class _Looked:
 def watch_drift(platform: Platform, model: ModelSettings) -> Watched | None:
     """Compare every window that closed or changed since the last time with its champion's reference."""
     now = platform.now(model)
-    windows = [
-        *predicted_windows(platform, model, now, sliding=True),
-        *silent_windows(platform, model, now, sliding=True),
+    looked = [
+        _look(platform, model, window, state)
+        for window, state in _windows(platform, model, now)
+        if not is_known(folder_of(platform.lake, model.name, "drift", window), state)
     ]
-    looked: list[_Looked] = []
-    for window in sorted(windows, key=lambda window: window.start):
-        state = state_of(platform.lake, model, window, ("predictions",))
-        if not is_known(folder_of(platform.lake, model.name, "drift", window), state):
-            looked.append(_look(platform, model, window, state))
     if not looked:
         return None
     html = _write_page(platform, model, looked[-1])
@@ -95,19 +96,32 @@ def watch_drift(platform: Platform, model: ModelSettings) -> Watched | None:
     return _shown(model, looked, html)
 
 
+def _windows(platform: Platform, model: ModelSettings, now: datetime) -> list[tuple[Window, str]]:
+    """The windows to be judged, oldest first, each with the state of its data."""
+    if model.monitoring.rhythm.hours:
+        return hour_windows(platform, model, now)
+    windows = [
+        *predicted_windows(platform, model, now, sliding=True),
+        *silent_windows(platform, model, now, sliding=True),
+    ]
+    ordered = sorted(windows, key=lambda window: window.start)
+    return [(window, state_of(platform.lake, model, window, ("predictions",))) for window in ordered]
+
+
 def _look(platform: Platform, model: ModelSettings, window: Window, state: str) -> _Looked:
     """Judge one window; its table is written, its summary is not yet."""
     folder = folder_of(platform.lake, model.name, "drift", window)
+    by_hours = model.monitoring.rhythm.hours is not None
     try:
-        window_seen = seen(platform, model, window)
+        window_seen = seen_in_hours(platform, model, window) if by_hours else seen(platform, model, window)
     except CannotJudge as why:
         platform.lake.write(NO_FEATURES, folder / "features.parquet")
         checks = [cannot(name, "drift", window, model, why) for name in DRIFT_CHECKS]
         return _Looked(window, WindowSummary(**common_parts(window, model, state, checks, version=0, rows=0)))
     against, version = window_seen.against, window_seen.version
     drifts = compare(against.reference.features, window_seen.features)
-    scores = compare(against.reference.scores, window_seen.scores)
-    days = read_days(platform.lake, model.name, version)
+    scores = [] if by_hours else compare(against.reference.scores, window_seen.scores)
+    days = None if by_hours else read_days(platform.lake, model.name, version)
     levels = levels_of(model, version, against.days or days, [drift.feature for drift in drifts])
     # A feature that is retired may be as broken as it likes.
     trained = {column.name for column in platform.data(model).columns}
@@ -120,6 +134,8 @@ def _look(platform: Platform, model: ModelSettings, window: Window, state: str) 
     inputs = replace(inputs, reason=sentences([*broken, inputs.reason, window_seen.left_out]))
     verdicts = zip(DRIFT_CHECKS, (inputs, _scores_verdict(scores, model)), strict=True)
     checks = [_drift_check(name, window, model, verdict) for name, verdict in verdicts]
+    if by_hours:
+        checks[1] = cannot(DRIFT_CHECKS[1], "drift", window, model, _NO_HOURS_OF_SCORES)
     platform.lake.write(pd.DataFrame([asdict(drift) for drift in (*drifts, *scores)]), folder / "features.parquet")
     explained = explain(platform, model, window_seen, drifts=drifts, levels=levels)
     parts = common_parts(window, model, state, checks, version=version, rows=window_seen.rows)

@@ -60,7 +60,9 @@ def test_the_next_and_the_last_window_of_a_moment() -> None:
         ("7d every month", "only windows of days or weeks can slide"),
         ("1d every 7d", "leaves days out: let a window end at least every 1d"),
         ("7d every 1h", "'1h' is not a length"),
-        ("6h", "'6h' is not a length: write day, week, month"),
+        ("5h", "'5h' does not part a day: write 1h, 2h"),
+        ("24h", "'24h' does not part a day"),
+        ("0h", "'0h' does not part a day"),
         ("7d every", "is not a length"),
         ("7d every 0d", "'0d' is not a length"),
     ],
@@ -68,3 +70,28 @@ def test_the_next_and_the_last_window_of_a_moment() -> None:
 def test_what_is_no_rhythm_says_what_is(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         parse_rhythm(text)
+
+
+def test_hours_are_parts_of_local_days() -> None:
+    rhythm = parse_rhythm("6h")
+    noon = datetime(2013, 3, 4, 17, tzinfo=UTC)
+    windows = rhythm.closed(date(2013, 3, 3), noon, NY)
+    assert [window.label(NY) for window in windows] == [
+        "2013-03-03T00..06", "2013-03-03T06..12", "2013-03-03T12..18", "2013-03-03T18..24",
+        "2013-03-04T00..06", "2013-03-04T06..12",
+    ]  # fmt: skip
+    assert [rhythm.ending(window.end, NY) for window in windows] == windows
+    assert rhythm.next_to_close(noon, NY).label(NY) == "2013-03-04T12..18"
+    assert rhythm.last_closed(noon, NY) == windows[-1]
+    assert rhythm.last_closed(datetime(2013, 3, 4, 5, tzinfo=UTC), NY) == windows[3]
+    assert (rhythm.slides, rhythm.length.approximately) == (False, timedelta(days=1))
+
+
+@pytest.mark.parametrize(("day", "hours"), [(date(2013, 3, 10), 23), (date(2013, 11, 3), 25), (date(2013, 3, 4), 24)])
+@pytest.mark.parametrize("text", ["1h", "6h", "12h"])
+def test_parts_of_a_day_on_which_clocks_change_are_the_whole_day(text: str, day: date, hours: int) -> None:
+    rhythm, now = parse_rhythm(text), datetime(day.year, day.month, day.day + 1, 5, tzinfo=UTC)
+    parts = [window for window in rhythm.closed(day, now, NY) if window.days(NY) == (day,)]
+    assert parts[-1].end - parts[0].start == timedelta(hours=hours)
+    assert all(before.end == after.start for before, after in pairwise(parts))
+    assert len({part.label(NY) for part in parts}) == len(parts)

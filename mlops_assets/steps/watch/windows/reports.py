@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from mlops_assets.core.time.windows import Window, closed_windows, midnight, par
 from mlops_assets.steps.predict.predictions import BATCH, ONLINE, VERSION, WITHHELD, predicted_days, read_scores
 from mlops_assets.steps.watch.windows.summaries import WindowSummary, known_summary
 from mlops_assets.world.lake import Lake
+from mlops_assets.world.model_data import EVENT_TIME
 from mlops_assets.world.platform import Platform
 
 
@@ -93,8 +94,9 @@ def silent_windows(platform: Platform, model: ModelSettings, now: datetime, *, s
 
 
 def days_of_window(model: ModelSettings, window: Window) -> tuple[Any, Any]:
-    """The local days [start, end) of a window."""
-    return window.start.astimezone(model.zone).date(), window.end.astimezone(model.zone).date()
+    """The local days [start, end) of a window, or that it is a part of."""
+    days = window.days(model.timezone)
+    return days[0], days[-1] + timedelta(days=1)
 
 
 def judged_rows(platform: Platform, model: ModelSettings, window: Window) -> tuple[pd.DataFrame, int, str]:
@@ -104,6 +106,8 @@ def judged_rows(platform: Platform, model: ModelSettings, window: Window) -> tup
         CannotJudge: it has none.
     """
     rows = read_scores(platform, model, *days_of_window(model, window))
+    if len(rows) and model.monitoring.rhythm.hours:
+        rows = rows[window.contains(rows[EVENT_TIME])].reset_index(drop=True)
     if rows.empty:
         raise no_rows(model)
     known = rows[VERSION].isin([version.version for version in platform.registry.versions(model.name)])

@@ -74,6 +74,12 @@ def sample_of(
     return sample.drop(columns=[RANK, DAY]).reset_index(drop=True)
 
 
+def ranked_sample(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """The sample of a window that is read whole each time, by the same hashes; nothing of it is kept."""
+    chosen = np.argsort(ranks(rows, keys), kind="stable")[:WINDOW_SAMPLE]
+    return rows.iloc[chosen].reset_index(drop=True)
+
+
 def _file(platform: Platform, model: ModelSettings, window: Window) -> Path:
     return folder_of(platform.lake, model.name, "drift", window) / "sample.parquet"
 
