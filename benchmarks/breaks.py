@@ -275,13 +275,16 @@ costs that percent of the loss of the window in which it began (*price paid*).
 
 ## To answer a change is to answer a shock
 
-Until the labels of the next window come, a flip of all rows and a shock of one window are one and the same world, so
-that whoever answers one has answered the other. A platform that waited a window to see whether it lasts would lose
-nothing by the shock, and of the way after the flip what lies between the two columns. On the right, what a calendar
-would save that is refitted at the first close at which any label of the change is known, in the window after it: of the
-way after the flip / of the loss of a life with the shock. With labels 75 days late nine days of the change are known
-then, and no refit that knows of it can be judged: the platform waits. To hedge (the newest four windows) would save a
-few percent of the way for some tenths of a percent of the loss; to be sure of 95 % of the way is to lose by the shock.
+Until the labels of the next window come, a flip of all rows and a shock of one window are one and the same world:
+whoever answers one has answered the other. To wait a window and see whether it lasts would lose nothing by the shock,
+and of the way after the flip what lies between the first two columns. So no policy replaces a model at the first close
+and has few promotions that are surely worse after a shock.
+
+On the right, what a calendar would save that is refitted at the first close at which any label of the change is known,
+in the window after it: of the way after the flip / of the loss of a life with the shock. With labels 75 days late, nine
+days of the change are known then, no refit that can be judged knows of them, and the platform waits, which is most of
+what it lacks there. The newest one, two and four windows are the curve of what could be had: most of it by two, which
+hold enough older rows to lose little where the change is over. The gate would have to judge the newest days in parts.
 
 {markdown_table(answers, header=ANSWER_HEADER)}
 """

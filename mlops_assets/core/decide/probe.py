@@ -18,7 +18,8 @@ over the newest 1, 2 and 4 windows of the champion's life: a loud change shows a
 go back to are tested likewise. All of it together keeps one level (`SHARES`, `stats.nested_tests`). By default it is
 spent at every look, so it bounds the rate of false alarms per look, as control charts do, and not their chance over a
 whole life: a bound on that (`spending: whole_life`) grows deaf with age, and a change may come late. `alpha_spent` says
-what a champion's life has cost so far.
+what a champion's life has cost so far. Where refits have kept paying, the newest days have more (`track_record`), which
+is not counted there.
 """
 
 from __future__ import annotations
