@@ -12,11 +12,12 @@ from mlops_assets.core.drift.grid import MIN_REFERENCE_ROWS
 from mlops_assets.core.values.display import some
 from mlops_assets.core.values.quoted_commands import typed
 from mlops_assets.onboarding.asked import Asked
+from mlops_assets.onboarding.calendar import Calendar
 from mlops_assets.onboarding.labels import Label, constant_stretches
 from mlops_assets.onboarding.late import LateLabels
 from mlops_assets.onboarding.odd.times_of_day import days_alone
 from mlops_assets.onboarding.reading.table import Table
-from mlops_assets.onboarding.times import Calendar, TimeColumn
+from mlops_assets.onboarding.times import TimeColumn
 
 _NAMED = 3
 """Columns that a sentence names."""

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.quoted_commands import typed
 from mlops_assets.core.values.sql import quoted
+from mlops_assets.onboarding.calendar import refuse_strays
 from mlops_assets.onboarding.reading.instructions import Reading
 from mlops_assets.onboarding.reading.table import TABLE, Table, by_digits, facts_of, read_table
-from mlops_assets.onboarding.times import TimeColumn, refuse_strays, time_column
+from mlops_assets.onboarding.times import TimeColumn, time_column
 
 LABELS = "labels_landed"
 JOINED = "rows_with_labels"

@@ -1,7 +1,7 @@
 """Everything that was decided about a table, and what was assumed in doing so.
 
 Here: putting time, label, key and columns together; settings that suit the number of rows. Not here: how each is
-found (`times`, `labels`, `columns`, `identity`, `suspects`), the files (`files`).
+found (`times`, `calendar`, `labels`, `columns`, `identity`, `suspects`), the files (`files`).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from mlops_assets.onboarding.assumptions import (
     too_few,
     words_without_cells,
 )
+from mlops_assets.onboarding.calendar import Calendar, calendar, refuse_strays
 from mlops_assets.onboarding.columns import (
     Column,
     Role,
@@ -46,7 +47,7 @@ from mlops_assets.onboarding.odd.twelve_hours import clocks_of_twelve
 from mlops_assets.onboarding.ranges import Usual, usual_ranges
 from mlops_assets.onboarding.reading.table import Table, by_digits, read_table, refuse_codes
 from mlops_assets.onboarding.suspects import doubted
-from mlops_assets.onboarding.times import Calendar, TimeColumn, calendar, refuse_strays, with_moments
+from mlops_assets.onboarding.times import TimeColumn, with_moments
 
 GATE_DAYS = 10
 """Days with rows that a gate window should hold; the interval needs eight."""

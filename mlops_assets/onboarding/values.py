@@ -18,11 +18,12 @@ from mlops_assets.core.values.column_names import has_template, without_template
 from mlops_assets.core.values.display import harmless_json, shown
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.core.values.text_formats import MISSING
+from mlops_assets.onboarding.calendar import calendar
 from mlops_assets.onboarding.columns import Column, plain_names
 from mlops_assets.onboarding.plan import Plan
 from mlops_assets.onboarding.ranges import SHARE, Usual
 from mlops_assets.onboarding.reading.table import Facts, Table
-from mlops_assets.onboarding.times import TimeColumn, calendar
+from mlops_assets.onboarding.times import TimeColumn
 from mlops_assets.world.files.refused_files import is_parquet
 
 _YEAR = 366

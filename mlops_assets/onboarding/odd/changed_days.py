@@ -20,8 +20,9 @@ from mlops_assets.core.sources.partition_profile import ColumnShape, column_shap
 from mlops_assets.core.sources.partition_units import UNKNOWN
 from mlops_assets.core.values.display import some
 from mlops_assets.core.values.sql import quoted
+from mlops_assets.onboarding.calendar import Calendar
 from mlops_assets.onboarding.reading.table import Table
-from mlops_assets.onboarding.times import Calendar, TimeColumn
+from mlops_assets.onboarding.times import TimeColumn
 
 _MOST = 6
 """Stretches of days that a sentence names."""

@@ -1,8 +1,8 @@
 """Values that are hardly what they seem: days that programs write where they know none, units, hours, and all the rest.
 
 Here: finding them and naming the first row of each, with the remedy. Not here: numbers for a missing one (`sentinels`),
-times of day (`times_of_day`), rows that are far from all others in time (`times` refuses them), columns that give the
-label away (`suspects`).
+times of day (`times_of_day`), rows that are far from all others in time (`calendar` refuses them), columns that give
+the label away (`suspects`).
 """
 
 from __future__ import annotations
