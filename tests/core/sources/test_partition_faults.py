@@ -230,11 +230,12 @@ def test_a_flag_that_is_one_value_throughout(share: float) -> None:
     assert changes(number_shape(np.ones(60)), mostly) == []
 
 
+@pytest.mark.simulates
 @pytest.mark.parametrize("day_to_day", [0.0, 0.7])
 def test_a_flag_that_is_mostly_true_is_quiet(day_to_day: float) -> None:
-    """1,000 days of 50 to 99 rows, 84 % true (which is hardest), with days that differ as well."""
+    """500 days of 50 to 99 rows, 84 % true (which is hardest), with days that differ as well."""
     rng, before, rang = np.random.default_rng([SEED, 19]), list[Shape](), 0
-    for _ in range(1000):
+    for _ in range(500):
         share = 1 / (1 + np.exp(-np.log(0.84 / 0.16) - day_to_day * rng.normal()))
         one = number_shape((rng.random(int(rng.integers(50, 100))) < share).astype(float))
         rang += bool(changes(one, before))
