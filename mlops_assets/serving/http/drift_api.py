@@ -6,6 +6,7 @@ Here: the paths under /drift. Not here: references and reports (`serving.drift.p
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +19,7 @@ from starlette.concurrency import run_in_threadpool
 
 from mlops_assets.core.drift.policy import DriftPolicy, DriftPreset
 from mlops_assets.core.record.plain_values import as_plain
-from mlops_assets.serving.drift.checks import KEPT_CHECKS
+from mlops_assets.serving.drift.checks import KEPT_CHECKS, Checks
 from mlops_assets.serving.drift.profiles import NoProfile, Profiles, Registration, Replaced
 from mlops_assets.serving.drift.tables import WrongTable, frame_of_parquet, frame_of_rows
 from mlops_assets.serving.http.bodies import (
@@ -35,6 +36,9 @@ from mlops_assets.serving.http.bodies import (
 from mlops_assets.serving.http.keys import RETRAIN
 from mlops_assets.serving.http.limits import Limits, lacking
 from mlops_assets.world.alerts.webhooks import Webhooks
+from mlops_assets.world.files.state_files import DamagedFile
+
+logger = logging.getLogger(__name__)
 
 PARQUET = "application/vnd.apache.parquet"
 _SCALAR = {"anyOf": [{"type": "number"}, {"type": "string"}, {"type": "boolean"}, {"type": "null"}]}
@@ -86,6 +90,7 @@ class RegisteredProfile(Strict):
     drifting_since: str | None = Field(description="Since when its batches have drifted; null while they do not.")
     checks: dict[str, int] = Field(description="Batches that were held against it: drift, no_drift or unjudged.")
     checked_at: str | None
+    problem: str | None = Field(description="Why nothing can be said of its history; null where it can.")
 
 
 class CheckOfProfile(Strict):
@@ -262,12 +267,19 @@ def _check(asked: _Reference, models: Mapping[str, Any], webhooks: Webhooks) -> 
 
 
 def _standing(profiles: Profiles, name: str) -> dict[str, Any]:
-    checks = profiles.checks(name)
+    problem_of = None
+    try:
+        checks = profiles.checks(name)
+    except DamagedFile:
+        # The others are listed all the same; paths of this machine are for its log.
+        logger.exception("the checks of the drift profile %s cannot be read", name)
+        checks, problem_of = Checks(), "its history cannot be read: the service's log names the file and what to do"
     return {
         "name": name,
         "drifting_since": as_plain(checks.drifting),
         "checks": checks.counts,
         "checked_at": as_plain(checks.checks[-1].at) if checks.checks else None,
+        "problem": problem_of,
     }
 
 

@@ -148,6 +148,7 @@ def test_history_metrics_and_what_waits_outlive_a_restart(home: Home, client: Te
             "drifting_since": told["drifting_since"],
             "checks": told["counts"],
             "checked_at": told["drifting_since"],
+            "problem": None,
         }
     ]
     text = again.get("/metrics").text
@@ -369,6 +370,9 @@ def test_a_damaged_history_is_named_and_keeps_no_other_from_its_alert(client: Te
     held(client, MOVED)
     client.post("/drift/other", json={"rows": MOVED})
     (home.root / "serving" / "drift" / "other.checks.json").write_text("{")
+    listed = {each["name"]: each["problem"] for each in client.get("/drift/profiles").json()}
+    assert listed["shop"] is None
+    assert listed["other"].startswith("its history cannot be read: the service's log")
     rounds(home).round()
     assert titles(home) == ["drift-profile/shop"]
     assert b'profile="shop"' in exposition(DriftSeen(Profiles(home, Platform.of(home).lake)))
