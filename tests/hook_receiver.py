@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -22,6 +22,7 @@ class HookReceiver:
     port: int = 0
     status: int = 204
     seconds: float = 0.0
+    talks_on: bool = False
     taken: list[dict[str, Any]] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
 
@@ -49,6 +50,11 @@ def receiving_hooks() -> Iterator[HookReceiver]:
                 here.ids.append(self.headers["webhook-id"])
             self.send_response(here.status)
             self.end_headers()
+            with suppress(OSError):
+                while here.talks_on:
+                    self.wfile.write(b".")
+                    self.wfile.flush()
+                    time.sleep(0.05)
 
         def log_message(self, *_: Any) -> None:
             """Say nothing."""

@@ -135,6 +135,13 @@ def test_a_receiver_that_hangs_holds_up_no_other(
     assert receiver.kinds == ["mlops.decision"]
 
 
+def test_a_receiver_that_never_ends_its_answer_is_not_listened_to(home: Home, receiver: HookReceiver) -> None:
+    receiver.talks_on = True
+    decide(home, "d1")
+    assert told(home) == "127.0.0.1 took 1 event"
+    receiver.talks_on = False
+
+
 def test_killed_between_sending_and_writing_it_sends_the_same_event_again(
     home: Home, receiver: HookReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
