@@ -78,6 +78,8 @@ def _facts(evidence: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
             yield name, value["sentence"]
         elif name in ("frozen", "snoozed"):
             yield name, f"until {minute(value['until'])} UTC by {value['by']}: {value['reason']}"
+        elif name == "triggers":
+            yield from ((result["name"], result["sentence"]) for result in value)
         elif name == "novelty":
             yield name, f"{value['share']:.1%} of the rows of {value['window']} are unlike those it was trained on"
         elif name == "answer":

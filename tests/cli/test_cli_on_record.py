@@ -186,6 +186,18 @@ def test_a_wait_needs_nothing_to_come_of_it(mlops: Mlops, home: Home) -> None:
     assert "the answer would have been retrain" in shown
 
 
+def test_a_decision_of_an_agreed_trigger_is_explained(mlops: Mlops, home: Home) -> None:
+    policy = RetrainPolicy.from_dict({"on": [{"drift": {"psi": 0.2}}, {"schedule": {"every": "7d"}}]})
+    assert policy.on is not None
+    told = policy.on[0].result("w0", NOW, passed=False, value=0.3, limit=0.2, sentence="PSI 0.3 in w0")
+    evidence = Evidence("flight_delay", "w0", (), 9000, "1", NOW - timedelta(days=14), triggers=(told,))
+    decision = decide(evidence, policy, History(), NOW)
+    shown = mlops("explain", put(home, decision))
+    assert shown.exit_code == 0, shown.exception
+    assert "drift (psi 0.2)" in shown.stdout
+    assert "PSI 0.3 in w0" in shown.stdout
+
+
 def test_no_decision_or_several_of_that_name(mlops: Mlops, home: Home) -> None:
     record = Record(home.ledger)
     for model, identity in (("flight_delay", "abc1"), ("arrival_delay", "abc2")):

@@ -20,6 +20,7 @@ from mlops_assets.core.decide.retrain_policy import RetrainPolicy
 from mlops_assets.core.record.entries import Action
 from mlops_assets.core.record.plain_values import days_of
 from mlops_assets.core.stats.intervals import CannotJudge
+from mlops_assets.core.values.display import some
 
 Conclusion = tuple[Action, str, tuple[str, ...]]
 """Action, rule and reasons."""
@@ -236,10 +237,20 @@ def calm(evidence: Evidence, policy: RetrainPolicy, history: History, now: datet
 
 
 def _no_trigger(triggers: Sequence[Trigger], evidence: Evidence) -> str:
-    """What stands with each agreed trigger that has limits of its own."""
+    """What stands with each agreed trigger, by its own limits or by the newest answer of each check of its kind."""
     newest = {result.name: _without_stop(result.sentence) for result in evidence.triggers}
+    for trigger in triggers:
+        if trigger.name not in newest and not trigger.is_checked:
+            checks = {check.name: check for check in evidence.checks if check.kind == trigger.kind}
+            if checks:
+                newest[trigger.name] = some([_stands(check) for check in checks.values()], 3)
     states = [f"{trigger.name}: {newest.get(trigger.name, 'nothing to judge yet')}" for trigger in triggers]
     return f"No agreed trigger asks for a training. {'. '.join(states)}."
+
+
+def _stands(check: CheckResult) -> str:
+    answer = {True: "passed", False: "failed", None: "could not be judged"}[check.passed]
+    return f"{check.name} {answer} in window {check.window}"
 
 
 def _without_stop(sentence: str) -> str:

@@ -103,6 +103,8 @@ class GatePolicy:
         if self.rule not in ("relative", "absolute") and self.min_gain != 0.0:
             msg = f"gate.min_gain is {self.min_gain}, but rule {self.rule} takes none: set relative or absolute"
             raise ValueError(msg)
+        if self.margin > 1.0:
+            raise ValueError(f"gate.margin is {self.margin}: write a share of the champion's value, such as 0.02")
         if (self.rule == "non_inferior") != (self.margin > 0.0):
             other = "set it above zero, such as 0.02" if self.rule == "non_inferior" else "set rule: non_inferior"
             raise ValueError(f"gate.margin is {self.margin} with rule {self.rule}: {other}")

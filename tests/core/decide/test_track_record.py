@@ -88,6 +88,13 @@ def test_a_record_takes_windows_and_is_of_the_newest() -> None:
     assert not keeps_paying(before, ONE, ProbePolicy())
 
 
+@pytest.mark.parametrize(("champions", "is_record"), [("111111", False), ("111222", False), ("112233", True)])
+def test_one_break_that_no_refit_has_answered_is_no_record(champions: str, is_record: bool) -> None:
+    """A champion that stays shows the same gain in each window."""
+    looks = [replace(look, champion=name) for look, name in zip(looks_with([0.1] * 6), champions, strict=True)]
+    assert keeps_paying(looks, ONE, ProbePolicy()) is is_record
+
+
 def test_a_refit_that_began_with_a_change_has_the_record_of_the_most_similar_calendar() -> None:
     looks = looks_with([0.1] * 6)
     since = f"refit:since:{(looks[-1].end - 20 * DAY).date()}"

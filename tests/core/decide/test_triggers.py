@@ -147,6 +147,12 @@ def test_a_trigger_on_a_check_that_never_ran_says_so() -> None:
     assert decision.reasons[0] == "No agreed trigger asks for a training. drift (psi 0.2): nothing to judge yet."
 
 
+def test_a_trigger_that_goes_by_the_monitors_says_what_they_answered() -> None:
+    policy = agreed("performance", "drift")
+    (reason, *_) = decide(evidence(policy), policy, History(), NOW).reasons
+    assert "performance: holds passed in window week 6. drift: nothing to judge yet." in reason
+
+
 def test_the_monitors_own_checks_ask_by_their_own_limits() -> None:
     failed = tuple(CheckResult("inputs", "drift", f"week {k}", START + k * WEEK, False) for k in (5, 6))
     policy = agreed("drift")

@@ -256,6 +256,8 @@ def test_days_that_resemble_the_day_before_promote_no_more_of_them(days: int, rh
         ({"rule": "non_inferior"}, "set it above zero, such as 0.02"),
         ({"rule": "non_inferior", "margin": 0.02, "min_gain": 0.1}, "rule non_inferior takes none"),
         ({"margin": 0.02}, "set rule: non_inferior"),
+        ({"margin": 2.0, "rule": "non_inferior"}, "write a share of the champion's value, such as 0.02"),
+        ({"margin": float("inf"), "rule": "non_inferior"}, "write a share of the champion's value"),
         ({"margin": -0.02, "rule": "non_inferior"}, "set it above zero"),
         ({"min_gain": 0.02}, "set relative or absolute"),
         ({"confidence": 95}, "for example 0.95"),

@@ -5,6 +5,7 @@ Here: what people write, as triggers. Not here: the triggers themselves (`trigge
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -61,6 +62,9 @@ def _read(value: Any) -> tuple[Trigger, ...]:
     if name not in _KINDS:
         known = f"one of {', '.join(_KINDS)}, or a preset: {', '.join(PRESETS)}"
         raise ValueError(f"retrain.on has no trigger {name!r}: write {known}")
+    for field, limit in limits.items() if isinstance(limits, Mapping) else ():
+        if isinstance(limit, float) and not math.isfinite(limit):
+            raise ValueError(f"retrain.on: {name}: {field} is {limit}: write a number that a window can reach.")
     try:
         return (msgspec.convert(limits, _KINDS[name], strict=True),)
     except msgspec.ValidationError as error:

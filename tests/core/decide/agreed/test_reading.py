@@ -68,6 +68,8 @@ REFUSED = {
     "[{drift: {psi: 0.2}, gain: {}}]": "write one trigger an entry",
     "[{gain: {psi: 0.2}}]": "gain: it contains unknown field `psi`; its fields are none",
     "[{drift: {psii: 0.2}}]": "drift: it contains unknown field `psii`; its fields are .*psi, ks_p",
+    "[{drift: {psi: .inf}}]": "drift: psi is inf: write a number that a window can reach.",
+    "[{performance: {floor: .nan}}]": "performance: floor is nan: write a number",
     "[{drift: {psi: -0.1}}]": "drift: Expected `float` >= 0.0 - at `psi`",
     "[{drift: {ks_p: 1.5}}]": "drift: Expected `float` < 1.0 - at `ks_p`",
     "[{drift: {js: 1.5}}]": "drift: Expected `float` <= 1.0 - at `js`",
