@@ -20,7 +20,6 @@ from mlops_assets.core.decide.retrain_policy import RetrainPolicy
 from mlops_assets.core.record.entries import Action
 from mlops_assets.core.record.plain_values import days_of
 from mlops_assets.core.stats.intervals import CannotJudge
-from mlops_assets.core.values.display import some
 
 Conclusion = tuple[Action, str, tuple[str, ...]]
 """Action, rule and reasons."""
@@ -243,7 +242,7 @@ def _no_trigger(triggers: Sequence[Trigger], evidence: Evidence) -> str:
         if trigger.name not in newest and not trigger.is_checked:
             checks = {check.name: check for check in evidence.checks if check.kind == trigger.kind}
             if checks:
-                newest[trigger.name] = some([_stands(check) for check in checks.values()], 3)
+                newest[trigger.name] = "; ".join(map(_stands, checks.values()))
     states = [f"{trigger.name}: {newest.get(trigger.name, 'nothing to judge yet')}" for trigger in triggers]
     return f"No agreed trigger asks for a training. {'. '.join(states)}."
 
