@@ -12,7 +12,7 @@
     dbt/             macros, tests and the materialization that every dbt project reads
     dbt_plugin.py    how dbt's models become Parquet, partition by partition, whole or not at all
     feast_store/     Feast's offline store (ASOF join) and online store (ttl), usable without the rest
-    serving/         the online service: http/, engine/, log/, and rehearsal/ of going back
+    serving/         the online service: http/, engine/, drift/, log/, and rehearsal/ of going back
     simulate/        history through the same assets and sensors: replay, backtest, demos
     landing/         the demos' data, placed or sent as if they had just happened
     onboarding/      a person's table becomes source, dbt models and monitored model

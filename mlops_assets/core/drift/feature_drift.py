@@ -81,8 +81,8 @@ class FeatureDrift:
         infinite_share: share of current rows that are infinite.
         mean_change: difference of means in standard deviations of the reference.
         why: why the feature, or the rest of it, could not be judged; ends in the remedy.
-        psi_excess: of categories, their PSI less what it is without a change, or where they are rare what estimates
-            it from below (`statistics.psi_excess`).
+        psi_excess: of categories, their PSI less what it is without a change, or where they are rare what stands
+            for it (`statistics.psi_excess`).
         psi_chance: what that exceeds without a change in one feature of a thousand.
         psi_rest: PSI of numbers beside values that most rows share, in ten groups of their own: of all rows they are
             so few that the PSI of all hardly shows what becomes of them.

@@ -208,8 +208,9 @@ def rare_excess(reference: Any, current: Any, *, level: float = CHANCE) -> tuple
     """Divergence of categories of few rows each, less its mean under no change, and what chance leaves of that at most.
 
     Chi-squared times (1/n + 1/m), which estimates the sum of (q - p)^2 by the share in both, where PSI has a logarithm
-    that a few rows blow up; PSI is never less than that. Mean and variance are those of all tables with these margins
-    (Dawson 1954), which hold however few rows a category has; the tail is that of chi-squared with both.
+    that a few rows blow up. The two are close for small changes; a category that grows manyfold in the smaller sample
+    counts for more than in PSI, one that vanishes for less. Mean and variance are those of all tables with these
+    margins (Dawson 1954), which hold however few rows a category has; the tail is that of chi-squared with both.
     """
     from scipy.special import chdtri
 
