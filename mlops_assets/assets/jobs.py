@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from mlops_assets.assets.freshness_policies import SOURCE_CHECK, VIEW_CHECK, freshness_specs
+from mlops_assets.core.features.catalogue import Catalogue
 from mlops_assets.core.features.look_ahead import CHECK as LOOK_AHEAD
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.source_groups import Group, landing_job, source_groups
@@ -43,8 +44,11 @@ def landing_jobs() -> list[AssetJob]:
     """One job for each group of sources and grain in it."""
     sources = read_settings(DEFS, SourceSettings)
     models = read_settings(DEFS, ModelSettings)
+    catalogue = load_catalogue(DBT_PROJECT)
+    guarded = (dg.AssetCheckKey(dg.AssetKey(view.name), LOOK_AHEAD) for view in catalogue.views)
+    elsewhere = dg.AssetSelection.checks(*guarded, *(spec.key for spec in freshness_specs()))
     jobs: dict[str, AssetJob] = {}
-    for group in source_groups(load_catalogue(DBT_PROJECT), sources, models.values(), broken=sources.unread):
+    for group in source_groups(catalogue, sources, models.values(), broken=sources.unread):
         for grain in sorted(
             {sources[name].grain for name in group & sources.keys()}, key=lambda grain: grain == "none"
         ):
@@ -52,7 +56,7 @@ def landing_jobs() -> list[AssetJob]:
             if name not in jobs:
                 jobs[name] = dg.define_asset_job(
                     name,
-                    selection=_selection(group, grain, sources, models),
+                    selection=_selection(group, grain, sources, models, catalogue) - elsewhere,
                     description=f"From the files of a closed {grain} to the reports of the models that read them: "
                     f"{', '.join(sorted(group))}.",
                     executor_def=dg.in_process_executor,
@@ -61,22 +65,23 @@ def landing_jobs() -> list[AssetJob]:
 
 
 def _selection(
-    group: Group, grain: Grain, sources: Mapping[str, SourceSettings], models: Mapping[str, ModelSettings]
+    group: Group,
+    grain: Grain,
+    sources: Mapping[str, SourceSettings],
+    models: Mapping[str, ModelSettings],
+    catalogue: Catalogue,
 ) -> dg.AssetSelection:
     """The group's sources of the grain, all unpartitioned ones, dbt, Feast, and the models that predict by it."""
     taken = [name for name, s in sources.items() if s.grain == "none" or (name in group and s.grain == grain)]
     raw = dg.AssetSelection.assets(*(dg.AssetKey(["raw", name]) for name in taken))
     shared = dg.AssetSelection.all() - dg.AssetSelection.groups("raw", *models)
-    read = load_catalogue(DBT_PROJECT).sources_of
     watched = [
         key
         for model in models.values()
-        if model.grain == grain and group & read([*model.features, model.label.model])
+        if model.grain == grain and group & catalogue.sources_of([*model.features, model.label.model])
         for key in watching(model)
     ]
-    carried = raw | shared | dg.AssetSelection.assets(*watched) if watched else raw | shared
-    guarded = (dg.AssetCheckKey(dg.AssetKey(view.name), LOOK_AHEAD) for view in load_catalogue(DBT_PROJECT).views)
-    return carried - dg.AssetSelection.checks(*guarded, *(spec.key for spec in freshness_specs()))
+    return raw | shared | dg.AssetSelection.assets(*watched) if watched else raw | shared
 
 
 def landing_checks(graph: BaseAssetGraph, assets: Collection[dg.AssetKey]) -> list[dg.AssetCheckKey]:
