@@ -36,6 +36,8 @@ CHI_ROWS, PSI_ROWS = 5.0, 20.0
 """Rows that either side must expect of a category, for chi-squared (Cochran 1954) and for PSI."""
 RARE_ROWS = np.array([[5.0], [1.0]])
 """Rows that the reference and the current side must expect of a category where all together are judged."""
+SEEN = 0.5
+"""Share of the reference in categories that are compared each by itself, without which no change is no answer."""
 FEW_ROWS = 4
 """So many rows without a value, or with a new category, are no share yet."""
 CHANCE = 0.001
@@ -187,16 +189,26 @@ def psi_excess(reference: Any, current: Any) -> tuple[float, float]:
     Over categories in which either side expects `PSI_ROWS`; the rare ones are one group, and what the reference does
     not have (the last count) is rare: as a group of its own it would be empty on one side by construction. Where all
     of them are rare, or the rare ones have surely changed more than that shows, by `rare_excess`. NaN where neither has
-    two groups to compare.
+    two groups to compare, or nothing is beyond chance and fewer than `SEEN` of the reference's rows are in categories
+    that have the few rows which `rare_excess` takes: what moves among the others nobody would see.
     """
-    rare = rare_excess(reference, current)
-    table = _pooled(np.array([reference, current], dtype=np.float64), PSI_ROWS)
-    if table.shape[1] < 2:
-        return rare
-    n, m = table.sum(axis=1)
-    bias = (table.shape[1] - 1) * (1.0 / n + 1.0 / m)
-    excess, chance = psi(*table) - bias, psi_by_chance(table.shape[1], int(n), int(m)) - bias
-    return rare if rare[0] > max(excess, rare[1]) else (excess, chance)
+    both = np.array([reference, current], dtype=np.float64)
+    rare, table = rare_excess(reference, current), _pooled(both, PSI_ROWS)
+    excess, chance = rare
+    if table.shape[1] >= 2:
+        n, m = table.sum(axis=1)
+        bias = (table.shape[1] - 1) * (1.0 / n + 1.0 / m)
+        excess, chance = psi(*table) - bias, psi_by_chance(table.shape[1], int(n), int(m)) - bias
+        if rare[0] > max(excess, rare[1]):
+            return rare
+    return (excess, chance) if excess > chance or _share_seen(both) >= SEEN else (math.nan, math.nan)
+
+
+def _share_seen(both: Array) -> float:
+    """Share of the reference's rows in categories that stand by themselves where all are judged together."""
+    table = _pooled(both, RARE_ROWS)
+    is_whole = table.shape[1] == np.count_nonzero(both.sum(axis=0))
+    return 1.0 if is_whole else 1.0 - float(table[0, 0] / both[0].sum())
 
 
 def are_rare(reference: Any, current: Any) -> bool:

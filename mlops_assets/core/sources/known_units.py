@@ -6,6 +6,14 @@ Here: `UNITS`, `SHIFTS`. Not here: whether a partition shows one (`partition_uni
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+
+DIGITS = range(2, 8)
+"""Significant digits to which people round a factor: 2.2, 2.205, 2.20462."""
+AS_GOOD = 0.0125
+"""Share by which a rounded factor is off at most: an ounce of 28 g."""
+SAME = 1.2e-7
+"""Relative difference of two factors that are one in 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -15,6 +23,19 @@ class Unit:
     factor: float
     offset: float
     name: str
+
+    @cached_property
+    def spellings(self) -> tuple[tuple[float, float], ...]:
+        """Factor and offset as they are, and as they are with a factor that was rounded, or divided by such a one."""
+        rounded = [float(f"{self.factor:.{n}g}") for n in DIGITS]
+        divided = [1.0 / float(f"{1.0 / self.factor:.{n}g}") for n in DIGITS]
+        factors = [self.factor]
+        for factor in (*rounded, *divided):
+            is_new = all(abs(factor / other - 1.0) > SAME for other in factors)
+            if is_new and abs(factor / self.factor - 1.0) <= AS_GOOD:
+                factors.append(factor)
+        # The 32 of Fahrenheit are taken off before the rest is multiplied.
+        return tuple((factor, self.offset * factor / self.factor) for factor in factors)
 
 
 def _units() -> tuple[Unit, ...]:

@@ -178,6 +178,35 @@ def test_a_small_factor_that_is_no_unit_is_left_to_drift(factor: float) -> None:
     assert Life("narrow", 500, 9).day(factor) == ""
 
 
+AS_PEOPLE_WRITE_THEM = [
+    (2.2, "2.20462"), (2.205, "2.20462"), (1 / 0.454, "2.20462"), (0.45, "0.4536"), (0.4536, "0.4536"),
+    (1 / 2.2, "0.4536"), (1.6, "1.60934"), (1.609, "1.60934"), (0.621, "0.6214"), (0.625, "0.6214"), (3.28, "3.28084"),
+    (0.305, "0.3048"), (0.394, "0.3937"), (3.79, "3.78541"), (0.264, "0.2642"), (28.0, "28.3495"), (4.18, "4.184"),
+    (0.0167, "0.01667"), (0.278, "0.2778"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("factor", "named"), AS_PEOPLE_WRITE_THEM)
+@pytest.mark.parametrize("places", [0, 1, 2])
+def test_a_factor_is_known_as_people_round_it(places: int, factor: float, named: str) -> None:
+    """Heights and prices of a given number of decimals whose level moves by more than the small factors do."""
+    rng = np.random.default_rng([20260101, 12, places])
+
+    def values() -> np.ndarray:
+        return np.exp(rng.normal(6 + rng.normal(0, 0.4), 0.5, 60)).round(places)
+
+    past = [shape(values()) for _ in range(BEFORE)]
+    (said,) = changes(shape(values() * factor), past)
+    assert f"by a factor of {named}" in said.sentence
+
+
+def test_fahrenheit_is_known_by_a_rounded_factor() -> None:
+    rng = np.random.default_rng([20260101, 13])
+    past = [shape(rng.normal(60 + rng.normal(0, 10), 9, 60).round(1)) for _ in range(BEFORE)]
+    (said,) = changes(shape((rng.normal(60, 9, 60).round(1) - 32) * 0.556), past)
+    assert "Celsius where it was Fahrenheit" in said.sentence
+
+
 def test_kelvin_is_named() -> None:
     rng = np.random.default_rng([20260101, 10])
     past = [shape(rng.normal(12, 5, 50).round(1)) for _ in range(BEFORE)]
