@@ -7,7 +7,7 @@ deciding (`core.decide.policy`), starting runs (`assets.retrain_sensor`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -247,16 +247,21 @@ def _days_missing(platform: Platform, model: ModelSettings, since: datetime, now
         *_days_and_delays(rows, model),
         since=first,
         today=data.day(now),
-        needed=_days_needed(data, rows),
+        needed=_days_needed(data, rows, first, now),
         to_judge=model.retrain.min_matured_labels,
         longest=parse_duration(model.label.max_delay) / timedelta(days=1),
     )
 
 
-def _days_needed(data: ModelData, rows: pd.DataFrame) -> int:
-    """Days of labels that the gate needs, by what these hold."""
-    days = len(np.unique(local_days(rows.loc[rows[LABEL].notna(), EVENT_TIME], data.model.timezone)))
-    return fewest_days(days, data.stretches(rows)) if data.model.retrain.on and days else MIN_BLOCKS
+def _days_needed(data: ModelData, rows: pd.DataFrame, first: date, now: datetime) -> int:
+    """Days of labels that the gate needs, by what these hold; before there are any, by the events of the last weeks."""
+    if not data.model.retrain.on:
+        return MIN_BLOCKS
+    known = rows[rows[LABEL].notna()]
+    if known.empty:
+        known = data.events(first - PACE, data.day(now), as_of=now, only_times=True).assign(**{LABEL: True})
+    days = len(np.unique(local_days(known[EVENT_TIME], data.model.timezone)))
+    return fewest_days(days, data.stretches(known))
 
 
 def _rows_missing(training_scope: Scope, known: int, now: datetime) -> CannotJudge:
