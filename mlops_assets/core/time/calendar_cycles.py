@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 Cycle = Literal["week", "year"]
 CYCLES: Mapping[Cycle, timedelta] = {"week": timedelta(days=7), "year": timedelta(days=365)}
 """How long a window must be to hold all of it."""
+BY_CALENDAR = "it goes by the calendar"
+"""How the reason of a feature begins that is left out for it."""
 _COVERED = 0.9
 """Share of the rows that lie in parts of the week which the reference has on two days or more: parts that were there
 once say nothing about what returns."""
@@ -36,8 +38,8 @@ def part_of_cycle(cycle: Cycle, window: Window) -> str:
     if window.end - window.start >= CYCLES[cycle] - timedelta(hours=1):
         return ""
     return (
-        f"it goes by the calendar, and the window holds only a part of the {cycle}. It differs from the reference in "
-        "every such window, so nothing has to be done."
+        f"{BY_CALENDAR}, and the window holds only a part of the {cycle}. It differs from the reference in every such "
+        "window, so nothing has to be done."
     )
 
 

@@ -6,7 +6,6 @@ deciding (`core.decide.policy`), starting runs (`assets.retrain_sensor`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -22,17 +21,7 @@ from mlops_assets.core.models.matrix import CannotTrain
 from mlops_assets.core.performance.first_model import first_needs
 from mlops_assets.core.performance.waiting import days_missing, rows_missing
 from mlops_assets.core.promote.gate_policy import SHIPS_UNJUDGED
-from mlops_assets.core.record.entries import (
-    ACTED,
-    CONCLUDED,
-    Approval,
-    Decision,
-    Freeze,
-    OnRecord,
-    Refusal,
-    Snooze,
-    only,
-)
+from mlops_assets.core.record.entries import ACTED, Approval, Decision, Freeze, Refusal, Snooze
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import MIN_BLOCKS, CannotJudge
 from mlops_assets.core.stats.observations import fewest_days
@@ -152,15 +141,8 @@ def _answer(entry: Approval | Refusal) -> Answer:
 
 
 def history(platform: Platform, model: str) -> History:
-    """The earlier decisions on a model, without retrainings that broke before the gate: they answered nothing."""
-    return history_of(platform.ledger.entries(model))
-
-
-def history_of(entries: Sequence[OnRecord]) -> History:
-    """The earlier decisions among these entries of a record, by the same rule."""
-    concluded = {entry.decision for entry in entries if isinstance(entry, CONCLUDED)}
-    decisions = only(entries, Decision)
-    return History.of(decision for decision in decisions if decision.action != "retrain" or decision.id in concluded)
+    """The earlier decisions on a model."""
+    return History.of_record(platform.ledger.entries(model))
 
 
 def consider(
