@@ -120,6 +120,9 @@ def _facts(model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Why", f"{over}{minute(last['at'])} UTC, {said} ({last['id'][:8]}): {' '.join(reasons)}"
     else:
         yield "Why", "Nothing has been decided yet."
+    for name, why in (model["cannot_fire"] or {}).items():
+        if why not in " ".join(last["reasons"] if last else ()):
+            yield "Trigger", f"{name} cannot fire: {why}"
     yield "Next", model["next"]
 
 

@@ -26,7 +26,7 @@ from mlops_assets.commands.console import (
 from mlops_assets.commands.decisions import entry_in_words
 from mlops_assets.commands.on_record import parse_moment
 from mlops_assets.core.decide.requests import last_asked
-from mlops_assets.core.decide.wording import answer_told, reasons_told
+from mlops_assets.core.decide.wording import CANNOT_FIRE, NO_TRIGGER, answer_told, reasons_told
 from mlops_assets.core.record.entries import ACTED, Decision, OnRecord, only
 from mlops_assets.world.home import Home
 from mlops_assets.world.record.record import Record
@@ -34,6 +34,8 @@ from mlops_assets.world.record.replayed import newest_replays
 
 _LONGEST = 240
 """Characters of a sentence; `mlops explain` has the whole of it."""
+_WIDTH = 68
+"""Characters of a line beside its name, on a screen of 80."""
 _MOST = 2
 """Changes that would have led to another answer."""
 
@@ -92,8 +94,13 @@ def _facts(record: Record, decision: Decision, entries: Sequence[OnRecord]) -> I
         yield "Champion", f"version {reign.version}, since {minute(reign.since)} UTC"
     if asked := last_asked(entries):
         yield "Asked", _short(asked.in_words)
+    stand = list(_triggers(decision, entries))
     for number, reason in enumerate(reasons_told(decision.action, decision.reasons)):
-        yield "" if number else "Because", _short(reason)
+        # How each stands has lines of its own.
+        shown = NO_TRIGGER if stand and reason.startswith(NO_TRIGGER) else _short(reason)
+        yield "" if number else "Because", shown
+    for number, line in enumerate(stand):
+        yield "" if number else "Triggers", line
     checks = decision.evidence.get("checks", [])
     newest = [check for check in checks if check["window_end"] == checks[-1]["window_end"]]
     words = {True: "passed", False: "failed", None: "cannot judge"}
@@ -108,6 +115,29 @@ def _facts(record: Record, decision: Decision, entries: Sequence[OnRecord]) -> I
     for number, entry in enumerate(came):
         what, reason = entry_in_words(entry)
         yield "" if number else "Since", _short(f"{minute(entry.at)} {what}: {reason}")
+
+
+def _triggers(decision: Decision, entries: Sequence[OnRecord]) -> Iterator[str]:
+    """How each agreed trigger stood, a line each, and why some cannot fire."""
+    if not decision.policy.get("on"):
+        return
+    # Only they need numpy.
+    from mlops_assets.core.decide.agreed.standings import standings
+    from mlops_assets.core.decide.evidence import Evidence
+    from mlops_assets.core.decide.history import History
+    from mlops_assets.core.decide.retrain_policy import RetrainPolicy
+
+    try:
+        policy, evidence = RetrainPolicy.from_dict(decision.policy), Evidence.from_dict(decision.evidence)
+    except ValueError as error:
+        yield f"Another version of the platform wrote them, and this one cannot read them ({error})."
+        return
+    before = History.of_record([entry for entry in entries if entry.at < decision.at])
+    for standing in standings(policy, evidence, before):
+        yield standing.line(_WIDTH)
+    for result in evidence.triggers:
+        if result.sentence.startswith(CANNOT_FIRE):
+            yield _short(f"{result.name} cannot fire: {result.sentence.removeprefix(CANNOT_FIRE).strip()}")
 
 
 def _short(text: str) -> str:

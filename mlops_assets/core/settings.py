@@ -15,7 +15,8 @@ from zoneinfo import ZoneInfo
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic.dataclasses import dataclass
 
-from mlops_assets.core.decide.agreed.reading import measured_metrics, refuse_unfit
+from mlops_assets.core.decide.agreed.fitting import Watched, refuse_unfit
+from mlops_assets.core.decide.agreed.reading import measured_metrics
 from mlops_assets.core.decide.probe_policy import ProbePolicy
 from mlops_assets.core.decide.retrain_policy import SET_BY_PLATFORM, RetrainPolicy
 from mlops_assets.core.drift.settings import Drift, DriftSpec
@@ -327,13 +328,19 @@ class ModelSettings(Settings):
 
     @model_validator(mode="after")
     def _triggers_fit_the_model(self) -> ModelSettings:
-        refuse_unfit(
-            self.retrain.on or (),
+        performance = self.monitoring.performance
+        drops = (performance.floor, performance.max_drop, performance.max_drop_from_previous)
+        watched = Watched(
             task=self.task,
-            own_metric=self.metric,
-            has_costs=bool(self.monitoring.costs),
+            metric=self.metric,
             views=self.features,
+            exclude=self.exclude,
+            has_costs=bool(self.monitoring.costs),
+            drift=self.monitoring.drift,
+            holds_performance=bool(self.limits) or any(limit is not None for limit in drops),
+            by_hours=self.monitoring.rhythm.hours is not None,
         )
+        refuse_unfit(self.retrain.on or (), watched)
         return self
 
     @model_validator(mode="after")

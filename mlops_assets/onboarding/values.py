@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from mlops_assets.core.time.calendar_cycles import Cycle
 from mlops_assets.core.values.column_names import has_template, without_template
 from mlops_assets.core.values.display import harmless_json, shown
 from mlops_assets.core.values.sql import quoted
@@ -46,6 +47,7 @@ class Feature:
     sql: str
     data_type: str
     description: str
+    cycle: Cycle | None = None
 
 
 def values_of(plan: Plan) -> dict[str, Any]:
@@ -267,11 +269,15 @@ def _features(plan: Plan) -> list[Feature]:
         specs.append(Feature("event_hour", f"hour({local}) as event_hour", "bigint", "Hour of the event, local time."))
     if plan.calendar.days > 2 * len(plan.calendar.rows) or (plan.calendar.grain == "day" and plan.calendar.days > 7):
         specs.append(
-            Feature("event_weekday", f"isodow({local}) as event_weekday", "bigint", "Day of the week, 1 is Monday.")
+            Feature(
+                "event_weekday", f"isodow({local}) as event_weekday", "bigint", "Day of the week, 1 is Monday.", "week"
+            )
         )
     if plan.calendar.span > _YEAR:
         meaning = "Day of the year, 1 to 366: the season."
-        specs.append(Feature("event_day_of_year", f"dayofyear({local}) as event_day_of_year", "bigint", meaning))
+        specs.append(
+            Feature("event_day_of_year", f"dayofyear({local}) as event_day_of_year", "bigint", meaning, "year")
+        )
     return specs
 
 

@@ -27,6 +27,7 @@ from mlops_assets.core.stats.metrics import metric, profit
 from mlops_assets.core.time.windows import Window, closed_windows
 from mlops_assets.simulate.policy_files import own_policy
 from mlops_assets.steps.promote.training import search
+from mlops_assets.steps.watch.calendar_features import declared_cycles
 from mlops_assets.world.blocks import lasting_blocks_of
 from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
 from mlops_assets.world.platform import Platform
@@ -85,7 +86,8 @@ def past(platform: Platform, model: ModelSettings, *, rows: int = _ROWS, first: 
     start = _first(labelled, known, windows, model, first)
     joined = data.with_features(labelled)
     recipe, recipe_of = _recipe(platform, everything, joined, before=windows[start - 1])
-    return Past(_rows(joined, recipe, model), known, windows, start, recipe, recipe_of)
+    joined_rows = replace(_rows(joined, recipe, model), cycles=declared_cycles(platform, model))
+    return Past(joined_rows, known, windows, start, recipe, recipe_of)
 
 
 def _first(labelled: pd.DataFrame, known: int, windows: list[Window], model: ModelSettings, wanted: int | None) -> int:

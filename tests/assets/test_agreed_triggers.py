@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from collections.abc import Callable
+from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
+import pandas as pd
 import pytest
 
 from mlops_assets.assets.retrain_sensor import DECISION_TAG
 from mlops_assets.core.decide.policy import RetrainPolicy
 from mlops_assets.core.record.entries import Decision, Rejection, only
+from mlops_assets.steps.decide.evidence import consider
 from mlops_assets.steps.decide.upcoming import upcoming
 from mlops_assets.steps.keep.standing import _known
-from tests.real_slice import World
+from tests.real_slice import COLD_START, World
 
 
 def agreed(*entries: Any, **fields: Any) -> dict[str, Any]:
@@ -164,4 +167,61 @@ def test_a_feature_that_there_is_not_is_named(drifting: World) -> None:
     entry = {"drift": {"psi": 0.2, "features": ["feat_flight__wingspan"]}}
     world = drifting.with_settings(retrain=agreed(entry))
     assert requests(world) == []
-    assert "feat_flight__wingspan is no feature of the window. Correct its name" in decided(world).reasons[0]
+    assert (
+        "feat_flight__wingspan is not a feature that the model is trained on. Correct its" in decided(world).reasons[0]
+    )
+
+
+CATEGORIES = ["feat_flight__plane_manufacturer"]
+SILENT: dict[str, tuple[Any, str]] = {
+    "categories alone": (
+        {"drift": {"ks_p": 0.05, "features": CATEGORIES}},
+        "ks_p says nothing of categories, and it watches no others. Set a limit that is about them, such as psi",
+    ),
+    "numbers alone": (
+        {"drift": {"chi2_p": 0.05, "features": ["feat_flight__distance_miles"]}},
+        "chi2_p says nothing of numbers, and it watches no others",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SILENT)
+def test_what_cannot_fire_says_so_at_the_trigger(
+    drifting: World, name: str, mlops: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    entry, why = SILENT[name]
+    world = drifting.with_settings(retrain=agreed(entry, {"drift": {"psi": 50.0}}))
+    assert requests(world) == []
+    assert f"It cannot fire: {why}" in decided(world).reasons[0]
+    silent = next(result for result in decided(world).evidence["triggers"] if "cannot fire" in result["sentence"])
+    assert (silent["passed"], silent["value"]) == (None, None)
+    for command in (("status",), ("why", "flight_delay"), ("explain", decided(world).id)):
+        assert f"annot fire: {why}" in " ".join(mlops(*command).output.split()), command
+    lines = mlops("why", "flight_delay").output.splitlines()
+    own = [line.strip() for line in lines if ": 0.0% drifted, limit 0.0%: holds" in line]
+    assert own == ["drift (psi 50): 0.0% drifted, limit 0.0%: holds"]
+    assert max(map(len, lines[:-1])) <= 80
+
+
+def test_a_trigger_on_labels_cannot_fire_where_none_come(drifting: World) -> None:
+    """All labels of after the champion's training are lost; what can be waited for still may come."""
+    lake = drifting.platform.lake
+    world = drifting.with_settings(
+        retrain=agreed({"performance": {"floor": 0.5}}, {"data": {"rows": 10}}, "gain", {"schedule": {"every": "90d"}})
+    )
+    for day, path in lake.partitions("labels", world.model.label.model).items():
+        if day >= COLD_START:
+            rows = pd.read_parquet(path)
+            lake.write(
+                rows.assign(label_available_at=rows["label_available_at"].mask(rows["label_available_at"].notna())),
+                path,
+            )
+    evidence = consider(world.platform, world.model)[1]
+    silent = {r.name: r.sentence for r in evidence.triggers if r.sentence.startswith("It cannot fire:")}
+    assert set(silent) == {"performance (floor 0.5)", "data (rows 10)", "gain"}
+    why = f"no event since {COLD_START} has a label, and the first have waited for theirs longer than"
+    assert all(why in sentence for sentence in silent.values())
+    # A day after the training they may still come.
+    world.at(COLD_START + timedelta(days=1))
+    assert not any("cannot fire" in r.sentence for r in consider(world.platform, world.model)[1].triggers)

@@ -79,6 +79,18 @@ def test_three_days_are_the_fewest(world: World, days: int, starts: bool) -> Non
     assert bool(later.engine.requests(later.sensor)[0]) is starts
 
 
+@pytest.mark.parametrize(("on", "days"), [([WEEKLY], 3), (None, 8)])
+def test_before_any_label_the_events_tell_how_many_days_are_needed(world: World, on: object, days: int) -> None:
+    """Four quarters of each day have flights, so three days have the eight that are needed."""
+    world.at(COLD_START)
+    world.platform.ledger.record.note("flight_delay", Request, reason="new features", by="ada")
+    later = world.with_settings(retrain=agreed(*on)) if on else world
+    assert later.engine.requests(later.sensor)[0] == []
+    reasons = " ".join(decided(later).reasons)
+    assert f"0 days of labels, 0 labels in all, are there to judge on since {COLD_START}" in reasons
+    assert re.search(rf"and {days} days with \d+ are needed: {days} more days", reasons), reasons
+
+
 def test_times_without_hours_are_judged_by_days_alone(world: World) -> None:
     lake = world.platform.lake
     for path in lake.partitions("labels", world.model.label.model).values():

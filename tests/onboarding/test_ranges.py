@@ -88,4 +88,11 @@ def test_a_history_of_more_than_a_year_brings_the_season(
     files = render(make_plan(Asked("parcels", str(file), label="is_late")))
     sql = next(text for path, text in files.items() if path.name == "feat_parcels.sql")
     assert ("event_day_of_year" in sql) is has_season
+    columns = yaml.safe_load(next(text for path, text in files.items() if path.name == "feat_parcels.yml"))
+    cycles = {
+        column["name"]: column["config"]["meta"]["cycle"]
+        for column in columns["models"][0]["columns"]
+        if "config" in column
+    }
+    assert cycles == {"event_weekday": "week", **({"event_day_of_year": "year"} if has_season else {})}
     assert "event_hour" in sql

@@ -6,12 +6,12 @@ record (`steps.decide.evidence`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
-from mlops_assets.core.record.entries import PROPOSALS, Action, Decision
+from mlops_assets.core.record.entries import CONCLUDED, PROPOSALS, Action, Decision, OnRecord, only
 from mlops_assets.core.record.plain_values import moment
 
 _PUT_OFF = ("quiet_hours",)
@@ -48,6 +48,13 @@ class History:
     def of(cls, decisions: Iterable[Decision]) -> Self:
         """The history that these decisions (in any order) make."""
         return cls(tuple(sorted((_past(d) for d in decisions), key=lambda p: p.at)))
+
+    @classmethod
+    def of_record(cls, entries: Sequence[OnRecord]) -> Self:
+        """The history in a record, without retrainings that broke before the gate: they answered nothing."""
+        concluded = {entry.decision for entry in entries if isinstance(entry, CONCLUDED)}
+        decisions = only(entries, Decision)
+        return cls.of(decision for decision in decisions if decision.action != "retrain" or decision.id in concluded)
 
     @property
     def retrains(self) -> tuple[Past, ...]:

@@ -17,6 +17,7 @@ from mlops_assets.core.decide.history import History
 from mlops_assets.core.decide.price import exceeds_price, worth
 from mlops_assets.core.decide.probe_result import Gain, Probed
 from mlops_assets.core.decide.retrain_policy import RetrainPolicy
+from mlops_assets.core.decide.wording import NO_TRIGGER
 from mlops_assets.core.record.entries import Action
 from mlops_assets.core.record.plain_values import days_of
 from mlops_assets.core.stats.intervals import CannotJudge
@@ -244,7 +245,7 @@ def _no_trigger(triggers: Sequence[Trigger], evidence: Evidence) -> str:
             if checks:
                 newest[trigger.name] = "; ".join(map(_stands, checks.values()))
     states = [f"{trigger.name}: {newest.get(trigger.name, 'nothing to judge yet')}" for trigger in triggers]
-    return f"No agreed trigger asks for a training. {'. '.join(states)}."
+    return f"{NO_TRIGGER} {'. '.join(states)}."
 
 
 def _stands(check: CheckResult) -> str:

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+NO_TRIGGER = "No agreed trigger asks for a training."
+"""How the reason begins where none does; what stands with each follows."""
+CANNOT_FIRE = "It cannot fire:"
+"""How the sentence of a trigger begins that nothing can make ask."""
 _CANNOT = "cannot judge, because "
 
 

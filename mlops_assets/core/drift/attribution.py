@@ -99,7 +99,13 @@ class Finding:
 
 
 def prediction_shift(
-    model: Model, reference: pd.DataFrame, current: pd.DataFrame, *, sample: int = _SAMPLE, seed: int = _SEED
+    model: Model,
+    reference: pd.DataFrame,
+    current: pd.DataFrame,
+    *,
+    sample: int = _SAMPLE,
+    seed: int = _SEED,
+    unweighed: Collection[str] = (),
 ) -> PredictionShift:
     """Divide the shift of the mean raw score among the features.
 
@@ -109,6 +115,7 @@ def prediction_shift(
         current: the window's rows. Infinite values are read as missing, as in a prediction.
         sample: rows of both together that are explained.
         seed: of the sample.
+        unweighed: features whose weights are not compared.
 
     Raises:
         CannotJudge: fewer than 100 rows of the reference or 30 of the window.
@@ -134,7 +141,7 @@ def prediction_shift(
         target=target,
         n_reference=len(explained[0]),
         n_current=len(explained[1]),
-        weights=importance_drift(names, *explained),
+        weights=importance_drift(names, *explained, without=unweighed),
     )
 
 

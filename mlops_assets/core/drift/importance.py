@@ -14,7 +14,7 @@ reference and varies now weighs more, and the model was never tested on that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,7 +59,9 @@ class ImportanceDrift:
         return f"{head}{': ' if moves else ''}{', '.join(moves)}; {order}."
 
 
-def importance_drift(names: Sequence[str], reference: pd.DataFrame, current: pd.DataFrame) -> ImportanceDrift | None:
+def importance_drift(
+    names: Sequence[str], reference: pd.DataFrame, current: pd.DataFrame, *, without: Collection[str] = ()
+) -> ImportanceDrift | None:
     """Weights of the window's contributions against those of the reference.
 
     Args:
@@ -67,11 +69,14 @@ def importance_drift(names: Sequence[str], reference: pd.DataFrame, current: pd.
         reference: contributions as `Model.contributions` returns them: k + 1 columns, or (k + 1) a class; the last of
             each k + 1 is the bias, which has no weight.
         current: of the window.
+        without: features that are left out on both sides.
 
     Returns:
         None where no feature contributes anything on one of the sides, such as in a model of one leaf.
     """
-    before, after = (_weights(frame, len(names)) for frame in (reference, current))
+    kept = np.array([name not in without for name in names], dtype=np.bool_)
+    before, after = (_weights(frame, len(names))[kept] for frame in (reference, current))
+    names = [name for name in names if name not in without]
     if before.sum() == 0.0 or after.sum() == 0.0:
         return None
     before, after = before / before.sum(), after / after.sum()

@@ -16,6 +16,7 @@ from mlops_assets.core.values.display import some
 
 if TYPE_CHECKING:
     from mlops_assets.core.drift.feature_drift import FeatureDrift
+    from mlops_assets.core.drift.grid import Kind
 
 DriftPreset = Literal["default", "high_stakes", "low_stakes", "ks", "kl", "any_feature"]
 KL_LIMIT = 0.15
@@ -31,6 +32,13 @@ CERTAIN = 1.5
 """Times what chance makes of the PSI of few rows, and it is drift all the same: less than one in 100,000."""
 _TOLD = 5
 """Features told one by one in a reason."""
+_ANY_KIND = frozenset({"psi", "kl", "js", "missing_change"})
+_OF_KIND: Mapping[Kind, frozenset[str]] = {
+    "numeric": _ANY_KIND | {"ks_p", "wasserstein", "outside_share"},
+    "categorical": _ANY_KIND | {"chi2_p", "new_category_share"},
+}
+"""The limits that are about numbers, and those about categories."""
+KIND_IN_WORDS: Mapping[Kind, str] = {"numeric": "numbers", "categorical": "categories"}
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,16 @@ class DriftPolicy:
             raise ValueError(msg)
         return cls(**presets[name])
 
+    @property
+    def limits(self) -> frozenset[str]:
+        """The statistics that have a limit."""
+        names = (f.name for f in fields(DriftPolicy) if f.name != "max_share")
+        return frozenset(name for name in names if getattr(self, name) is not None)
+
+    def judges(self, kind: Kind) -> bool:
+        """Whether any limit is about features of this kind."""
+        return not self.limits.isdisjoint(_OF_KIND[kind])
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
         return asdict(self)
@@ -117,8 +135,10 @@ def drift_verdict(drifts: Sequence[FeatureDrift], policy: DriftPolicy) -> DriftV
 
     Returns:
         `findings` has a sentence for every drifted feature; features that could not be judged are named in
-        the reason and count neither way, unless their missing share alone is over its limit.
+        the reason and count neither way, unless their missing share alone is over its limit. Nor do those of a kind
+        that no limit is about.
     """
+    drifts, beside = _in_question(drifts, policy)
     findings = {d.feature: sentence for d in drifts if (sentence := _finding(d, policy))}
     others = [d for d in drifts if d.feature not in findings]
     unjudged = {d.feature: why for d in others if (why := d.why or _too_few(d, policy))}
@@ -128,7 +148,7 @@ def drift_verdict(drifts: Sequence[FeatureDrift], policy: DriftPolicy) -> DriftV
         rest = len(unjudged) - _TOLD
         note += f" Nor can {rest} {'other' if rest == 1 else 'others'}."
     remarks = [sentence for d in judged if d.feature not in findings and (sentence := _remark(d, policy))]
-    note += "".join(f" {sentence}" for sentence in remarks[:_TOLD])
+    note += "".join(f" {sentence}" for sentence in remarks[:_TOLD]) + beside
     if not judged:
         return DriftVerdict(None, (), None, policy.max_share, f"No feature could be judged.{note}", findings, unjudged)
     share = len(findings) / len(judged)
@@ -140,6 +160,13 @@ def drift_verdict(drifts: Sequence[FeatureDrift], policy: DriftPolicy) -> DriftV
     sentence = some([findings[n] for n in names], _TOLD, between="; ")
     reason = f"{head}{': ' + sentence if sentence else ''}.{note}"
     return DriftVerdict(passed, tuple(names), share, policy.max_share, reason, findings, unjudged)
+
+
+def _in_question(drifts: Sequence[FeatureDrift], policy: DriftPolicy) -> tuple[list[FeatureDrift], str]:
+    """The features that some limit is about, and a sentence on the others."""
+    beside = [kind for kind in _OF_KIND if not policy.judges(kind) and any(drift.kind == kind for drift in drifts)]
+    sentence = "".join(f" No limit is about {KIND_IN_WORDS[kind]}, which are not judged." for kind in beside)
+    return [drift for drift in drifts if drift.kind not in beside], sentence
 
 
 def as_judged(drifts: Sequence[FeatureDrift], unjudged: Mapping[str, str]) -> list[FeatureDrift]:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Literal, TypeVar
 
+from mlops_assets.core.time.calendar_cycles import Cycle
 from mlops_assets.core.time.windows import format_duration, parse_duration
 
 FeatureKind = Literal["numeric", "categorical", "boolean"]
@@ -33,6 +34,7 @@ class Feature:
         description: What it is, with its unit.
         trained: Whether models are fitted on it; it is served either way.
         retired: Why it is not trained on any more, or `true`; empty for one that is in use.
+        cycle: `week` or `year` where it says only at which part of that its row lies; else empty.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Feature:
     description: str
     trained: bool = True
     retired: str = ""
+    cycle: Cycle | Literal[""] = ""
 
 
 @dataclass(frozen=True)

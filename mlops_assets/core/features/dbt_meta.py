@@ -17,6 +17,8 @@ is neither key nor timestamp is a feature, named here once for everybody. Its `d
 is numeric, categorical or boolean. A column's own `config.meta` may say `kind: categorical`, `feature: false` (in the
 file, not a feature), `trained: false` (served, not trained on) or `retired: true` (computed and served for the versions
 that were trained on it, and not trained on any more; a text instead of `true` says why).
+`cycle: week` or `cycle: year` says that the time of its row alone determines a feature, as a weekday or a month:
+monitoring windows that are shorter do not compare it.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from mlops_assets.core.features.catalogue import (
     LabelModel,
 )
 from mlops_assets.core.features.code_version import above, code_of
+from mlops_assets.core.time.calendar_cycles import CYCLES
 from mlops_assets.core.time.windows import parse_duration
 from mlops_assets.core.values.display import shown
 
@@ -59,7 +62,7 @@ _VIEW_USUAL = {"timestamp": "event_timestamp", "created": "created_timestamp"}
 _LABEL_REQUIRED = {"entities", "label", "owner"}
 _LABEL_USUAL = {"timestamp": "event_timestamp", "available_at": "label_available_at"}
 WAITS = "waits_days"
-_COLUMN_KNOWN = {"kind", "feature", "trained", "retired"}
+_COLUMN_KNOWN = {"kind", "feature", "trained", "retired", "cycle"}
 
 
 def parse_manifest(manifest: Mapping[str, Any], variables: Mapping[str, Any] | None = None) -> Catalogue:
@@ -178,9 +181,17 @@ def _feature(node: Mapping[str, Any], column: Mapping[str, Any], dtype: str) -> 
     trained = meta.get("trained", not retired)
     if retired and trained:
         raise _error(node, f"says `trained: true` at the retired column `{name}`", "remove one of the two")
-    description = str(column.get("description") or "").strip()
+    cycle = meta.get("cycle", "")
+    if cycle and cycle not in CYCLES:
+        raise _error(node, f"says `cycle: {cycle}` at the column `{name}`", f"write one of {', '.join(CYCLES)}")
     return Feature(
-        name, dtype, cast(FeatureKind, kind), description, trained, "true" if retired is True else str(retired)
+        name,
+        dtype,
+        cast(FeatureKind, kind),
+        description=str(column.get("description") or "").strip(),
+        trained=trained,
+        retired="true" if retired is True else str(retired),
+        cycle=cycle,
     )
 
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+import numpy as np
+import pandas as pd
+
 from mlops_assets.core.decide.agreed.results import (
     InWindow,
     Since,
@@ -28,12 +31,18 @@ from mlops_assets.core.decide.agreed.triggers import (
 )
 from mlops_assets.core.decide.evidence import CheckResult
 from mlops_assets.core.decide.history import History
+from mlops_assets.core.drift.policy import as_judged
 from mlops_assets.core.simulate.known_labels import KnownLabels
 from mlops_assets.core.simulate.life_settings import Version
 from mlops_assets.core.simulate.rules_of_thumb import comparing
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.stats.metrics import metric
+from mlops_assets.core.time.calendar_cycles import part_of_cycle, weekly
 from mlops_assets.core.time.windows import Window
+
+_TIME = "_time"
+_SAMPLE = 5_000
+"""Rows of the training that are asked which features go by the calendar; as many as a reference keeps."""
 
 
 def is_on_paper(trigger: Trigger) -> bool:
@@ -78,7 +87,9 @@ class PaperTriggers:
         moments: list[CheckResult] = []
         for trigger in self.triggers:
             if isinstance(trigger, OnDrift):
-                drifts = self.drifts(champion.rows, self.labels.of_window(number))
+                drifts = as_judged(
+                    self.drifts(champion.rows, self.labels.of_window(number)), self._by_calendar(number, champion)
+                )
                 self.results.append(drift_result(trigger, drifts, newest))
             elif isinstance(trigger, OnPerformance):
                 stretch = self.labels.stretch(number)
@@ -91,6 +102,19 @@ class PaperTriggers:
             elif isinstance(trigger, OnFreshness):
                 moments.append(freshness_result(trigger, since, now))
         return (*self.results, *moments)
+
+    def _by_calendar(self, number: int, champion: Version) -> dict[str, str]:
+        """Feature -> why it is left out, as in production."""
+        rows, window, current = self.labels.rows, self.labels.windows[number], self.labels.of_window(number)
+        cycles = dict(rows.cycles)
+        if part_of_cycle("week", window) and isinstance(rows.x, pd.DataFrame):
+            spread = np.linspace(0, len(champion.rows) - 1, min(_SAMPLE, len(champion.rows))).astype(np.int64)
+            then, now = (
+                rows.take(where).assign(**{_TIME: rows.times[where]}) for where in (champion.rows[spread], current)
+            )
+            names = [name for name in rows.x.columns if name not in cycles]
+            cycles |= dict.fromkeys(weekly(then, now, names, time=_TIME, tz=self.zone), "week")
+        return {name: why for name, cycle in cycles.items() if (why := part_of_cycle(cycle, window))}
 
     def _is_new(self, trigger: OnPerformance, stretch: Window, champion: Version) -> bool:
         """Whether a stretch begins after the champion's training, and is not the one that was judged before."""

@@ -7,9 +7,9 @@ Here: labelled rows, learners, and the memory of what was fitted and what it cos
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from mlops_assets.core.models.matrix import CannotTrain
 from mlops_assets.core.stats.intervals import DAY, Array
+from mlops_assets.core.time.calendar_cycles import Cycle
 
 Positions = NDArray[np.integer[Any]]
 """Rows by their number, shape (n,)."""
@@ -38,6 +39,7 @@ class Rows:
         known: when its label became known, shape (n,), UTC.
         blocks: its block, shape (n,): its local calendar day, or its entity, the same in all windows.
         by: what a block is: `day`, or the name of a column.
+        cycles: the features that are declared to go by the calendar.
     """
 
     x: Any
@@ -46,6 +48,7 @@ class Rows:
     known: pd.DatetimeIndex
     blocks: Any
     by: str = DAY
+    cycles: Mapping[str, Cycle] = field(default_factory=dict)
 
     def take(self, where: Any) -> Any:
         """The features of some rows."""

@@ -6,8 +6,7 @@ deciding (`core.decide.policy`), starting runs (`assets.retrain_sensor`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -22,17 +21,7 @@ from mlops_assets.core.models.matrix import CannotTrain
 from mlops_assets.core.performance.first_model import first_needs
 from mlops_assets.core.performance.waiting import days_missing, rows_missing
 from mlops_assets.core.promote.gate_policy import SHIPS_UNJUDGED
-from mlops_assets.core.record.entries import (
-    ACTED,
-    CONCLUDED,
-    Approval,
-    Decision,
-    Freeze,
-    OnRecord,
-    Refusal,
-    Snooze,
-    only,
-)
+from mlops_assets.core.record.entries import ACTED, Approval, Decision, Freeze, Refusal, Snooze
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import MIN_BLOCKS, CannotJudge
 from mlops_assets.core.stats.observations import fewest_days
@@ -152,15 +141,8 @@ def _answer(entry: Approval | Refusal) -> Answer:
 
 
 def history(platform: Platform, model: str) -> History:
-    """The earlier decisions on a model, without retrainings that broke before the gate: they answered nothing."""
-    return history_of(platform.ledger.entries(model))
-
-
-def history_of(entries: Sequence[OnRecord]) -> History:
-    """The earlier decisions among these entries of a record, by the same rule."""
-    concluded = {entry.decision for entry in entries if isinstance(entry, CONCLUDED)}
-    decisions = only(entries, Decision)
-    return History.of(decision for decision in decisions if decision.action != "retrain" or decision.id in concluded)
+    """The earlier decisions on a model."""
+    return History.of_record(platform.ledger.entries(model))
 
 
 def consider(
@@ -247,16 +229,21 @@ def _days_missing(platform: Platform, model: ModelSettings, since: datetime, now
         *_days_and_delays(rows, model),
         since=first,
         today=data.day(now),
-        needed=_days_needed(data, rows),
+        needed=_days_needed(data, rows, first, now),
         to_judge=model.retrain.min_matured_labels,
         longest=parse_duration(model.label.max_delay) / timedelta(days=1),
     )
 
 
-def _days_needed(data: ModelData, rows: pd.DataFrame) -> int:
-    """Days of labels that the gate needs, by what these hold."""
-    days = len(np.unique(local_days(rows.loc[rows[LABEL].notna(), EVENT_TIME], data.model.timezone)))
-    return fewest_days(days, data.stretches(rows)) if data.model.retrain.on and days else MIN_BLOCKS
+def _days_needed(data: ModelData, rows: pd.DataFrame, first: date, now: datetime) -> int:
+    """Days of labels that the gate needs, by what these hold; before there are any, by the events of the last weeks."""
+    if not data.model.retrain.on:
+        return MIN_BLOCKS
+    known = rows[rows[LABEL].notna()]
+    if known.empty:
+        known = data.events(first - PACE, data.day(now), as_of=now, only_times=True).assign(**{LABEL: True})
+    days = len(np.unique(local_days(known[EVENT_TIME], data.model.timezone)))
+    return fewest_days(days, data.stretches(known))
 
 
 def _rows_missing(training_scope: Scope, known: int, now: datetime) -> CannotJudge:

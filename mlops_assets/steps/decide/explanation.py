@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.core.decide.counterfactuals import larger_changes
+from mlops_assets.core.decide.history import History
 from mlops_assets.core.decide.policy import Evidence, RetrainPolicy, decide
 from mlops_assets.core.record.entries import (
     ACTED,
@@ -23,7 +24,6 @@ from mlops_assets.core.record.entries import (
     Refusal,
     Rollback,
 )
-from mlops_assets.steps.decide.evidence import history_of
 from mlops_assets.world.home import Home
 from mlops_assets.world.record.record import Record
 
@@ -134,7 +134,7 @@ def _came_of(entry: OnRecord, decision: str) -> bool:
 def _replay(decision: Decision, before: Sequence[OnRecord]) -> tuple[str | None, str, list[Flip]]:
     """The answer today, why there is none, and the changes that lead to another one."""
     try:
-        history = history_of(before)
+        history = History.of_record(before)
         evidence, policy = Evidence.from_dict(decision.evidence), RetrainPolicy.from_dict(decision.policy)
     except (KeyError, TypeError, ValueError) as error:
         why = f"It was written by another version of the platform, and this one cannot replay it ({error})."

@@ -45,6 +45,7 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.events import is_evidence
 from mlops_assets.steps.decide.looks import counts_since
+from mlops_assets.steps.decide.trigger_reach import out_of_reach
 from mlops_assets.steps.predict.references import SCORE, gate_value
 from mlops_assets.steps.watch.windows.drift_summary import DriftSummary
 from mlops_assets.steps.watch.windows.performance_summary import PerformanceSummary
@@ -58,9 +59,10 @@ _FIELDS = tuple(field.name for field in fields(FeatureDrift))
 def trigger_results(
     platform: Platform, model: ModelSettings, triggers: Sequence[Trigger], since: Since, now: datetime
 ) -> tuple[CheckResult, ...]:
-    """What each trigger with limits of its own says of every window, or of this moment."""
-    watched = [trigger for trigger in triggers if trigger.is_checked]
-    results: list[CheckResult] = []
+    """What each trigger with limits of its own says of every window, or of this moment; and which cannot fire."""
+    results = out_of_reach(platform, model, triggers, since, now)
+    silent = {result.name for result in results}
+    watched = [trigger for trigger in triggers if trigger.is_checked and trigger.name not in silent]
     if on_drift := [t for t in watched if isinstance(t, OnDrift | OnImportance | OnNovelty)]:
         for folder, seen in _windows(platform, model, "drift", DriftSummary, since.fitted):
             if counts_since(model, seen.span, fitted=since.fitted, trained=since.trained):

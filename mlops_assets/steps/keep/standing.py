@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mlops_assets.core.decide.requests import last_asked
+from mlops_assets.core.decide.wording import CANNOT_FIRE
 from mlops_assets.core.performance.against_baseline import DOES
 from mlops_assets.core.record.entries import Decision, Freeze, Snooze, only
 from mlops_assets.core.record.incidents import Incident
@@ -174,7 +175,7 @@ def _model(
 
 
 _FIELDS = ("champion", "rollout", "failing", "newest_window", "last_decision", "outdated", "paused", "quarantined")
-_NOTHING = dict.fromkeys((*_FIELDS, "frozen", "snoozed", "proposed", "open_request", "asked"))
+_NOTHING = dict.fromkeys((*_FIELDS, "frozen", "snoozed", "proposed", "open_request", "asked", "cannot_fire"))
 _GROUNDS = {
     "data": "quarantined",
     "frozen": "frozen",
@@ -196,6 +197,7 @@ def _known(platform: Platform, model: ModelSettings, now: datetime | None) -> di
         "failing": _failing(platform, model),
         "newest_window": _newest_window(platform, model),
         "last_decision": _said(decisions[-1]) if decisions else None,
+        "cannot_fire": _cannot_fire(decisions[-1]) if decisions else None,
         "paused": record.paused(model.name),
         "frozen": _standing(platform, model, Freeze, now),
         "snoozed": _standing(platform, model, Snooze, now),
@@ -217,6 +219,16 @@ def _is_outdated(known: Mapping[str, Any]) -> bool:
 def _said(decision: Decision) -> dict[str, Any]:
     values = decision.to_dict()
     return {key: values[key] for key in ("id", "at", "action", "rule", "reasons")}
+
+
+def _cannot_fire(decision: Decision) -> dict[str, str] | None:
+    """The agreed triggers that nothing can make ask, each with why."""
+    silent = {
+        result["name"]: result["sentence"].removeprefix(CANNOT_FIRE).strip()
+        for result in decision.evidence.get("triggers", ())
+        if result["sentence"].startswith(CANNOT_FIRE)
+    }
+    return silent or None
 
 
 def _now(platform: Platform, model: ModelSettings) -> datetime | None:

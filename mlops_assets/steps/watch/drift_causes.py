@@ -8,7 +8,7 @@ Here: `levels_of` and `verdict_of` a window, `explain`, and how its answers are 
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -115,6 +115,7 @@ def explain(
     *,
     drifts: Sequence[FeatureDrift],
     levels: Levels,
+    by_calendar: Collection[str] = (),
 ) -> Explained:
     """Explain one window's drift.
 
@@ -124,10 +125,12 @@ def explain(
         window_seen: the window's predictions.
         drifts: of the features.
         levels: by which they are judged.
+        by_calendar: features that are no news in this window: rows are not told apart by them, and their weights are
+            not compared.
     """
     champion = platform.registry.load(model.name, window_seen.version)
     importance = champion.importance()
-    shift = _shift(champion, window_seen.against.reference.sample, window_seen.sample)
+    shift = _shift(champion, window_seen.against.reference.sample, window_seen.sample, by_calendar)
     sources = {
         f"{view}__{feature.name}": platform.catalogue.view(view).sources
         for view in model.features
@@ -142,7 +145,7 @@ def explain(
     )
     together = rows_drift(
         model,
-        champion.recipe.columns,
+        [column for column in champion.recipe.columns if column.name not in by_calendar],
         window_seen=window_seen,
         drifts=drifts,
         levels=levels,
@@ -151,9 +154,11 @@ def explain(
     return Explained(levels, moved, shift, together)
 
 
-def _shift(champion: Any, sample: pd.DataFrame, rows: pd.DataFrame) -> PredictionShift | CannotJudge:
+def _shift(
+    champion: Any, sample: pd.DataFrame, rows: pd.DataFrame, by_calendar: Collection[str]
+) -> PredictionShift | CannotJudge:
     try:
-        return prediction_shift(champion, sample, rows)
+        return prediction_shift(champion, sample, rows, unweighed=by_calendar)
     except CannotJudge as why:
         return why
 

@@ -30,6 +30,7 @@ from mlops_assets.core.values.display import sentences
 from mlops_assets.pages.drift import drift_page
 from mlops_assets.pages.markdown import markdown_table
 from mlops_assets.steps.predict.references import SCORE, read_days
+from mlops_assets.steps.watch.calendar_features import calendar_features
 from mlops_assets.steps.watch.day_profiles import seen
 from mlops_assets.steps.watch.drift_causes import Explained, explain, levels_of, verdict_of
 from mlops_assets.steps.watch.hours import hour_windows, seen_in_hours
@@ -119,13 +120,15 @@ def _look(platform: Platform, model: ModelSettings, window: Window, state: str) 
         checks = [cannot(name, "drift", window, model, why) for name in DRIFT_CHECKS]
         return _Looked(window, WindowSummary(**common_parts(window, model, state, checks, version=0, rows=0)))
     against, version = window_seen.against, window_seen.version
-    drifts = compare(against.reference.features, window_seen.features)
+    compared = compare(against.reference.features, window_seen.features)
+    by_calendar = calendar_features(platform, model, window, window_seen)
+    drifts = as_judged(compared, by_calendar)
     scores = [] if by_hours else compare(against.reference.scores, window_seen.scores)
     days = None if by_hours else read_days(platform.lake, model.name, version)
     levels = levels_of(model, version, against.days or days, [drift.feature for drift in drifts])
     # A feature that is retired may be as broken as it likes.
     trained = {column.name for column in platform.data(model).columns}
-    faults = faults_of([drift for drift in drifts if drift.feature in trained], window_seen.features, days)
+    faults = faults_of([drift for drift in compared if drift.feature in trained], window_seen.features, days)
     inputs = verdict_of(model, drifts, levels)
     drifts = as_judged(drifts, inputs.unjudged)
     if against.warming_up:
@@ -137,7 +140,7 @@ def _look(platform: Platform, model: ModelSettings, window: Window, state: str) 
     if by_hours:
         checks[1] = cannot(DRIFT_CHECKS[1], "drift", window, model, _NO_HOURS_OF_SCORES)
     platform.lake.write(pd.DataFrame([asdict(drift) for drift in (*drifts, *scores)]), folder / "features.parquet")
-    explained = explain(platform, model, window_seen, drifts=drifts, levels=levels)
+    explained = explain(platform, model, window_seen, drifts=drifts, levels=levels, by_calendar=by_calendar)
     parts = common_parts(window, model, state, checks, version=version, rows=window_seen.rows)
     summary = DriftSummary(**parts, faults=faults, **explained.kept())
     ranked = sorted(drifts, key=lambda drift: -(drift.psi or 0.0))

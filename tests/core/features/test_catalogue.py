@@ -209,6 +209,17 @@ def test_a_retired_feature_is_computed_and_not_trained_on(manifest: dict[str, An
         parse_manifest(manifest)
 
 
+def test_a_feature_may_go_by_the_calendar(manifest: dict[str, Any]) -> None:
+    columns = manifest["nodes"]["model.x.feat_shop"]["columns"]
+    columns["visits_7d"] = column("visits_7d", "bigint", cycle="week")
+    catalogue = parse_manifest(manifest)
+    assert {one.name: one.cycle for one in catalogue.view("feat_shop").features if one.cycle} == {"visits_7d": "week"}
+    assert from_json(to_json(catalogue)) == catalogue
+    columns["visits_7d"] = column("visits_7d", "bigint", cycle="fortnight")
+    with pytest.raises(CatalogueError, match=r"says `cycle: fortnight`.*: write one of week, year"):
+        parse_manifest(manifest)
+
+
 def test_the_code_of_a_view_is_that_of_all_it_is_computed_by(manifest: dict[str, Any]) -> None:
     view, staging = (manifest["nodes"][f"model.x.{name}"] for name in ("feat_shop", "stg_visits"))
     view |= {"package_name": "x", "raw_code": "select '--1' as a from t -- why\n where b"}

@@ -7,14 +7,19 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from mlops_assets.core.decide.agreed.reading import PRESETS, read_triggers
+from mlops_assets.core.decide.history import History
 from mlops_assets.core.decide.policy import RetrainPolicy
 from mlops_assets.core.promote.gate_policy import GatePolicy
-from mlops_assets.core.simulate.agreed_on_paper import is_on_paper
+from mlops_assets.core.simulate.agreed_on_paper import PaperTriggers, is_on_paper
+from mlops_assets.core.simulate.known_labels import KnownLabels
 from mlops_assets.core.simulate.life import live
-from mlops_assets.core.simulate.life_settings import Life, LifePolicy
+from mlops_assets.core.simulate.life_settings import Life, LifePolicy, Version
+from mlops_assets.core.simulate.shared_fits import Rows
 from mlops_assets.core.time.windows import Window
 from tests.scenarios.worlds import DAYS, FIRST, World, scenario
 
@@ -74,6 +79,26 @@ def test_a_shift_asks_once_until_a_model_has_seen_it() -> None:
     assert rules(life)["drift"] >= 1
     (first, *_) = [period.window.start for period in life.periods if period.trained]
     assert first >= moved.windows[FIRST].start
+
+
+def test_a_weekday_and_a_season_are_no_news_on_paper_either() -> None:
+    """Windows of a day, beside a model of eight weeks: each holds one weekday and one day of the year."""
+    times = pd.date_range("2024-03-04", periods=60 * 200, freq=timedelta(days=1) / 200, tz="UTC")
+    moved = np.arange(len(times)) % 10 + 5.0 * (times.dayofyear > 120)
+    x = pd.DataFrame({"weekday": times.dayofweek, "season": times.dayofyear, "moved": moved})
+    rows = Rows(x, np.zeros(len(x)), times, times, np.asarray(times.date), cycles={"season": "year"})
+    days = [Window(day, day + timedelta(days=1)) for day in pd.date_range("2024-03-04", periods=60, tz="UTC")]
+    (trigger,) = read_triggers(["psi_0_2"])
+    labels = KnownLabels(rows, days, LifePolicy("log_loss", RetrainPolicy(on=(trigger,))), [True] * 60)
+    version = Version(1, lambda _: np.zeros(1), days[56].start, "expanding", np.arange(56 * 200))
+    paper = PaperTriggers(labels, (trigger,))
+    before, after = (paper.at(day, version, History(), days[day].end)[-1] for day in (56, 58))
+    assert before.passed
+    assert (after.passed, "moved PSI" in after.sentence) == (False, True)
+    for name, part in (("weekday", "week"), ("season", "year")):
+        assert f"{name} cannot be judged: it goes by the calendar, and the window holds only a part of the {part}" in (
+            after.sentence
+        )
 
 
 def test_a_floor_on_a_metric_asks_on_matured_windows() -> None:

@@ -15,9 +15,11 @@ from zoneinfo import ZoneInfo
 from mlops_assets.core.decide.agreed.triggers import OnData, OnDrift, OnFreshness, OnSchedule, Trigger
 from mlops_assets.core.decide.evidence import CheckResult
 from mlops_assets.core.decide.history import History
+from mlops_assets.core.decide.wording import CANNOT_FIRE
 from mlops_assets.core.drift.feature_drift import FeatureDrift
 from mlops_assets.core.drift.policy import drift_verdict
 from mlops_assets.core.record.plain_values import days_of
+from mlops_assets.core.time.calendar_cycles import BY_CALENDAR
 from mlops_assets.core.time.windows import parse_duration
 
 
@@ -66,6 +68,8 @@ def drift_result(trigger: OnDrift, drifts: Sequence[FeatureDrift], window: InWin
         why = f"{strange[0]} is no feature of the window. Correct its name under retrain.on"
         return window.said(trigger, None, None, None, why)
     chosen = [drift for drift in drifts if not trigger.features or drift.feature in trigger.features]
+    if chosen and all((drift.why or "").startswith(BY_CALENDAR) for drift in chosen):
+        return window.said(trigger, None, None, None, f"{CANNOT_FIRE} {chosen[0].feature}: {chosen[0].why}")
     verdict = drift_verdict(chosen, trigger.limits)
     return window.said(trigger, verdict.passed, verdict.share, verdict.limit, verdict.reason)
 

@@ -1,0 +1,122 @@
+"""Whether agreed triggers fit a model: those that can never ask are refused, or named.
+
+Here: what a model's settings alone tell (`refuse_unfit`), and what the kinds of its features do (`no_limit_applies`).
+Not here: reading the list (`reading`), what only a home knows (`steps.decide.trigger_reach`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mlops_assets.core.decide.agreed.triggers import OnDrift, OnPerformance, Trigger
+from mlops_assets.core.drift.policy import KIND_IN_WORDS, DriftPolicy
+from mlops_assets.core.stats.metrics import PROFIT, Task, metric, metrics_for
+
+if TYPE_CHECKING:
+    from mlops_assets.core.drift.grid import Kind
+
+_MOST_JS = math.sqrt(math.log(2.0))
+"""The distance of two distributions that have nothing in common (Lin 1991), by natural logarithms."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What of a model's settings decides whether a trigger can ask.
+
+    Attributes:
+        task: the model's.
+        metric: what it is judged by.
+        has_costs: whether profit is measured.
+        views: the feature views that it reads.
+        exclude: features of these that it is not trained on, with or without their view's name in front.
+        drift: what `monitoring.drift` says.
+        holds_performance: whether `monitoring.performance` or `monitoring.limits` has any limit.
+        by_hours: whether monitoring windows are shorter than a day.
+    """
+
+    task: Task
+    metric: str
+    views: Collection[str]
+    exclude: Collection[str] = ()
+    has_costs: bool = False
+    drift: DriftPolicy = field(default_factory=DriftPolicy)
+    holds_performance: bool = True
+    by_hours: bool = False
+
+
+def refuse_unfit(triggers: Sequence[Trigger], model: Watched) -> None:
+    """Refuse triggers that a model's windows can never answer.
+
+    Raises:
+        ValueError: a metric of another task, a limit that every model breaks or none reaches, a feature that the model
+            does not have, a monitor without limits; the message ends in the remedy.
+    """
+    for trigger in triggers:
+        if isinstance(trigger, OnPerformance):
+            _refuse_performance(trigger, model)
+        if isinstance(trigger, OnDrift):
+            _refuse_drift(trigger, model)
+
+
+def _refuse_performance(trigger: OnPerformance, model: Watched) -> None:
+    known = [*metrics_for(model.task), *([PROFIT] if model.has_costs else [])]
+    name = trigger.metric or model.metric
+    if name not in known:
+        raise ValueError(f"retrain.on: performance: {name} is not measured here: name one of {', '.join(known)}.")
+    if trigger.floor is not None and not metric(name).is_reachable(trigger.floor):
+        raise ValueError(
+            f"retrain.on: performance: not even a faultless model keeps {name} at {trigger.floor:g}: set a limit that "
+            "one can keep."
+        )
+    if not trigger.is_checked and not model.holds_performance:
+        raise ValueError(
+            "retrain.on: performance can never ask, as monitoring.performance has no limit: set its max_drop or floor, "
+            "or a limit here, for example performance: {floor: 0.85}."
+        )
+
+
+def _refuse_drift(trigger: OnDrift, model: Watched) -> None:
+    if strange := [name for name in trigger.features if name.split("__")[0] not in model.views]:
+        raise ValueError(
+            f"retrain.on: drift: {strange[0]} is of no view that the model reads: write it as view__feature, with one "
+            f"of {', '.join(model.views)}."
+        )
+    left_out = [f for f in trigger.features if not {f, f.split("__", 1)[-1]}.isdisjoint(model.exclude)]
+    if left_out:
+        raise ValueError(
+            f"retrain.on: drift: {left_out[0]} is under exclude, and its drift is not measured: remove it from one of "
+            "the two."
+        )
+    if not trigger.is_checked and not model.drift.limits:
+        raise ValueError(
+            "retrain.on: drift can never ask, as monitoring.drift has every limit off: set one there, or here, for "
+            "example drift: {psi: 0.2}."
+        )
+    if trigger.js is not None and trigger.js >= _MOST_JS:
+        raise ValueError(
+            f"retrain.on: drift: no Jensen-Shannon distance is over {_MOST_JS:.2f}, and js is {trigger.js:g}: set a "
+            "lower one, for example 0.1."
+        )
+    if trigger.of == "scores":
+        _refuse_scores(trigger, model)
+
+
+def _refuse_scores(trigger: OnDrift, model: Watched) -> None:
+    if model.by_hours:
+        raise ValueError(
+            "retrain.on: drift: scores are not compared in windows of hours: watch the inputs, or set "
+            "monitoring.window to days."
+        )
+    if model.task != "multiclass" and (why := no_limit_applies(trigger.limits, ["numeric"])):
+        raise ValueError(f"retrain.on: drift: scores are numbers, and {why}: set psi, ks_p or another one of numbers.")
+
+
+def no_limit_applies(policy: DriftPolicy, kinds: Collection[Kind]) -> str:
+    """Why no feature of these kinds can break a limit; empty where one can."""
+    if any(policy.judges(kind) for kind in kinds):
+        return ""
+    limits = ", ".join(sorted(policy.limits))
+    return f"{limits} says nothing of {' or '.join(KIND_IN_WORDS[kind] for kind in sorted(set(kinds)))}"

@@ -1,0 +1,114 @@
+"""How each agreed trigger stands by what a decision knew, in a line.
+
+Here: value, limit and state of each. Not here: the results (`results`), what follows where one asks
+(`decide.triggers`), laying it out (`commands.why`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import takewhile
+
+from mlops_assets.core.decide.agreed.triggers import OnGain, OnSchedule, Trigger
+from mlops_assets.core.decide.evidence import CheckResult, Evidence
+from mlops_assets.core.decide.history import History
+from mlops_assets.core.decide.retrain_policy import RetrainPolicy
+from mlops_assets.core.decide.wording import CANNOT_FIRE
+
+_SHOWN: Mapping[str, str] = {
+    "drift": "{:.1%} drifted",
+    "novelty": "{:.1%} of rows",
+    "importance": "NDCG {:.3f}",
+    "performance": "{:.4g}",
+    "data": "{:,.0f}",
+    "freshness": "{:.1f} h",
+    "gain": "{:+.1%} at least",
+}
+"""How a trigger's value is written, by its kind."""
+_LIMIT: Mapping[str, str] = {"drift": "{:.1%}", "novelty": "{:.1%}", "importance": "{:.3f}", "gain": "{:.1%}"}
+"""How its limit is, where otherwise."""
+_WORST = {False: 0, None: 1, True: 2}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a trigger stands.
+
+    Attributes:
+        name: of the trigger.
+        state: in words: `holds`, `beyond it`, `cannot judge`.
+        value: what is held against the limit, in words; empty where nothing is known.
+        limit: the limit; empty where there is none.
+    """
+
+    name: str
+    state: str
+    value: str = ""
+    limit: str = ""
+
+    def line(self, width: int) -> str:
+        """All of it in so many characters; where they do not suffice the name is cut."""
+        numbers = f"{self.value}, limit {self.limit}: " if self.limit and self.value else ""
+        tail = f": {numbers}{self.state}"
+        room = max(width - len(tail), 8)
+        return f"{self.name if len(self.name) <= room else self.name[: room - 1] + '…'}{tail}"[:width]
+
+
+def standings(policy: RetrainPolicy, evidence: Evidence, history: History) -> list[Standing]:
+    """How each trigger of a policy stands, in their order."""
+    return [_of(trigger, policy, evidence, history) for trigger in policy.on or ()]
+
+
+def _of(trigger: Trigger, policy: RetrainPolicy, evidence: Evidence, history: History) -> Standing:
+    own = [result for result in evidence.triggers if result.name == trigger.name]
+    if isinstance(trigger, OnSchedule):
+        return Standing(trigger.name, "nothing judged yet" if not own else _when(own[-1]))
+    if own and own[-1].sentence.startswith(CANNOT_FIRE):
+        return Standing(trigger.name, "cannot fire")
+    if isinstance(trigger, OnGain):
+        return _gain(trigger, policy, evidence)
+    answered = history.trigger_answered(trigger.name)
+    needed = trigger.in_a_row
+    if not trigger.is_checked:
+        own, answered, needed = (
+            _monitors(trigger, evidence),
+            history.answered_until,
+            policy.breaches_needed(trigger.kind),
+        )
+    if not own:
+        return Standing(trigger.name, "nothing judged yet")
+    newest = own[-1]
+    if newest.passed is not False:
+        state = "cannot judge" if newest.passed is None else "holds"
+    elif answered is not None and newest.window_end <= answered:
+        state = "answered by a training"
+    else:
+        row = len(list(takewhile(lambda result: result.passed is False, reversed(own))))
+        state = "beyond it" + (f", {row} of {needed} windows" if row < needed else "")
+    return Standing(trigger.name, state, _written(trigger, newest.value), _written(trigger, newest.limit, _LIMIT))
+
+
+def _monitors(trigger: Trigger, evidence: Evidence) -> list[CheckResult]:
+    """The answers of the check of a trigger's kind that stands worst."""
+    by_name: dict[str, list[CheckResult]] = {}
+    for check in evidence.checks:
+        if check.kind == trigger.kind:
+            by_name.setdefault(check.name, []).append(check)
+    return min(by_name.values(), key=lambda results: _WORST[results[-1].passed], default=[])
+
+
+def _gain(trigger: OnGain, policy: RetrainPolicy, evidence: Evidence) -> Standing:
+    refit = evidence.probe.refit if evidence.probe else None
+    if refit is None:
+        return Standing(trigger.name, "nothing judged yet" if evidence.probe is None else "cannot judge")
+    state = "beyond it" if refit.lower > policy.min_gain else "holds"
+    return Standing(trigger.name, state, _written(trigger, refit.lower), _written(trigger, policy.min_gain, _LIMIT))
+
+
+def _when(result: CheckResult) -> str:
+    return f"{'due since' if result.passed is False else 'next due at'} {result.window}"
+
+
+def _written(trigger: Trigger, number: float | None, forms: Mapping[str, str] = _SHOWN) -> str:
+    return "" if number is None else forms.get(trigger.word, _SHOWN[trigger.word]).format(number)
