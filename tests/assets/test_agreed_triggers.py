@@ -89,8 +89,8 @@ def test_it_starts_a_candidate_and_the_reason_names_it(drifting: World, name: st
 
 QUIET: dict[str, tuple[Any, str]] = {
     "psi": (
-        {"drift": {"psi": 50.0}},
-        r"drift \(psi 50\): in window 2013-02-25..2013-03-03: 0 of \d+ features have drifted",
+        {"drift": {"psi": 40.0}},
+        r"drift \(psi 40\): in window 2013-02-25..2013-03-03: 0 of \d+ features have drifted",
     ),
     "windows": ({"drift": {"psi": 0.2, "windows": 3}}, r"drift \(psi 0.2, windows 3\): "),
     "auc": ({"performance": {"floor": 0.2}}, r"keeps the limit of 0.2"),

@@ -5,7 +5,6 @@ Here: what people write, as triggers. Not here: the triggers themselves (`trigge
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -23,6 +22,8 @@ from mlops_assets.core.decide.agreed.triggers import (
     Trigger,
 )
 from mlops_assets.core.drift.policy import KL_LIMIT
+from mlops_assets.core.limits.ranges import refuse_outside
+from mlops_assets.core.stats.metric_limits import drops_of, limits_of
 from mlops_assets.core.stats.metrics import PROFIT, Task, metric, metrics_for
 
 _KINDS: dict[str, type[Trigger]] = {
@@ -62,9 +63,8 @@ def _read(value: Any) -> tuple[Trigger, ...]:
     if name not in _KINDS:
         known = f"one of {', '.join(_KINDS)}, or a preset: {', '.join(PRESETS)}"
         raise ValueError(f"retrain.on has no trigger {name!r}: write {known}")
-    for field, limit in limits.items() if isinstance(limits, Mapping) else ():
-        if isinstance(limit, float) and not math.isfinite(limit):
-            raise ValueError(f"retrain.on: {name}: {field} is {limit}: write a number that a window can reach.")
+    if isinstance(limits, Mapping):
+        refuse_outside(_KINDS[name], limits, f"retrain.on: {name}")
     try:
         return (msgspec.convert(limits, _KINDS[name], strict=True),)
     except msgspec.ValidationError as error:
@@ -94,7 +94,7 @@ def refuse_unfit(
         views: the feature views that it reads.
 
     Raises:
-        ValueError: a metric of another task, a limit that every model breaks, a feature of no view of the model.
+        ValueError: a metric of another task, a limit outside its range, a feature of no view of the model.
     """
     known = [*metrics_for(task), *([PROFIT] if has_costs else [])]
     for trigger in triggers:
@@ -104,11 +104,10 @@ def refuse_unfit(
                 raise ValueError(
                     f"retrain.on: performance: {name} is not measured here: name one of {', '.join(known)}."
                 )
-            if trigger.floor is not None and not metric(name).is_reachable(trigger.floor):
-                raise ValueError(
-                    f"retrain.on: performance: not even a faultless model keeps {name} at {trigger.floor:g}: set a "
-                    "limit that one can keep."
-                )
+            if trigger.floor is not None:
+                limits_of(metric(name), task).refuse("retrain.on: performance.floor", trigger.floor)
+            if trigger.max_drop is not None:
+                drops_of(metric(name), task).refuse("retrain.on: performance.max_drop", trigger.max_drop)
         if isinstance(trigger, OnDrift) and (strange := [f for f in trigger.features if f.split("__")[0] not in views]):
             raise ValueError(
                 f"retrain.on: drift: {strange[0]} is of no view that the model reads: write it as view__feature, with "
