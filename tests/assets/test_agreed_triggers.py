@@ -41,8 +41,16 @@ ASKING: dict[str, tuple[Any, str, str]] = {
         "drift",
         r"\(psi 0.2, windows 2\) asks for a training: .*2013-02-25..2013-03-03",
     ),
-    "ndcg": ({"importance": {"ndcg": 0.9999}}, "importance", r"The trigger importance \(ndcg 0.9999\) .*NDCG"),
-    "novelty": ({"novelty": {"share": 0.0001}}, "novelty", r"The trigger novelty \(share 0.0001\) asks"),
+    "ndcg": (
+        {"importance": {"ndcg": 0.9999}},
+        "importance",
+        r"The trigger importance \(ndcg 0.9999\) .*NDCG; limit 0\.9999\)",
+    ),
+    "novelty": (
+        {"novelty": {"share": 0.0001}},
+        "novelty",
+        r"The trigger novelty \(share 0.0001\) asks.*joint support \(expected 1%\); the limit of that is 0\.01%",
+    ),
     "auc": (
         {"performance": {"floor": 0.99}},
         "performance",
