@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.assets.metadata import link_to, markdown_value, measured, readable
-from mlops_assets.assets.retries import OUTSIDE_RETRY
+from mlops_assets.assets.retries import OUTSIDE_RETRY, mistakes_are_not_retried
 from mlops_assets.assets.training_metadata import (
     families_metadata,
     importance_plot,
@@ -96,7 +96,8 @@ def _training_set(model: ModelSettings) -> dg.AssetsDefinition:
             context.log.info("This decision has been answered by an earlier run: nothing is trained again.")
             return
         note_run(context, platform, model)
-        prepared = prepare(platform, as_asked(model, context.run.tags))
+        with mistakes_are_not_retried():
+            prepared = prepare(platform, as_asked(model, context.run.tags))
         yield dg.MaterializeResult(
             asset_key=spec.key,
             data_version=dg.DataVersion(prepared["sha256"]),
@@ -174,7 +175,8 @@ def _challenger(model: ModelSettings) -> dg.AssetsDefinition:
         from mlops_assets.steps.promote.training import train
 
         tracking.open(model.name)
-        record, tuned, trained = train(platform, as_asked(model, context.run.tags), run_id=tracking.run_id)
+        with mistakes_are_not_retried():
+            record, tuned, trained = train(platform, as_asked(model, context.run.tags), run_id=tracking.run_id)
         log_training(tracking, context, record, tuned, trained)
         tracking.log_text(validation_curve(tuned.curve, tuned.curve_metric), "validation_curve.svg")
         tracking.log_text(feature_importance(trained.importance()), "feature_importance.svg")

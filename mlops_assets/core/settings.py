@@ -20,6 +20,14 @@ from mlops_assets.core.decide.agreed.reading import measured_metrics
 from mlops_assets.core.decide.probe_policy import ProbePolicy
 from mlops_assets.core.decide.retrain_policy import SET_BY_PLATFORM, RetrainPolicy
 from mlops_assets.core.drift.settings import Drift, DriftSpec
+from mlops_assets.core.limits.ranges import (
+    ANY_SHARE,
+    LARGEST,
+    TIME,
+    Length,
+    Range,
+    refuse_outside,
+)
 from mlops_assets.core.models.training_settings import TrainingSettings
 from mlops_assets.core.models.training_window import TrainingWindow
 from mlops_assets.core.performance.against_baseline import OnFailing
@@ -27,6 +35,7 @@ from mlops_assets.core.performance.fairness_policy import FairnessPolicy
 from mlops_assets.core.performance.policy import MetricLimit, PerformancePolicy
 from mlops_assets.core.promote.gate_policy import GatePolicy, preset_fields
 from mlops_assets.core.rollout.moves import RolloutPolicy
+from mlops_assets.core.settings_limits import AgreedLimits
 from mlops_assets.core.sources.settings import (
     ModelGrain,
     Settings,
@@ -42,6 +51,9 @@ from mlops_assets.core.time.windows import parse_duration
 
 Task = Literal["binary", "regression", "multiclass"]
 
+_HELD = Range(0, 0.98, 0.9, above=True)
+"""Share of labels inside bounds: of 100 rows, the fewest of a reference, no bounds hold more."""
+_MONEY = Range(-LARGEST, LARGEST, 5)
 
 ONLY_ACCEPTED = (
     "WARNING: labels exist only for accepted cases, so this says nothing about cases that were, or would be, rejected."
@@ -53,15 +65,13 @@ class LabelSettings(Settings):
 
     model: str = Field(description="The dbt label model.")
     column: str = Field(description="The label's column in it.")
-    max_delay: str = Field(default="7d", description="A window is judged after this, whatever is still unlabelled.")
-    mature_share: float = Field(default=0.95, gt=0, le=1, description="... or as soon as this share has a label.")
+    max_delay: Annotated[str, TIME] = Field(
+        default="7d", description="A window is judged after this, whatever is still unlabelled."
+    )
+    mature_share: Annotated[float, Range(0, 1, 0.95, above=True)] = Field(
+        default=0.95, description="... or as soon as this share has a label."
+    )
     only_for_accepted: bool = Field(default=False, description="Whether labels exist only for accepted cases.")
-
-    @field_validator("max_delay")
-    @classmethod
-    def _is_duration(cls, value: str) -> str:
-        parse_duration(value)
-        return value
 
     def noted(self, sentence: str) -> str:
         """A sentence on performance, with the warning that belongs to it where labels exist only for accepted cases."""
@@ -119,19 +129,13 @@ class MonitoringSpec(Settings):
     limits: dict[str, LimitSpec] = Field(
         default_factory=dict, description="Further metrics -> when they no longer hold: fields of `MetricLimit`."
     )
-    interval: float | None = Field(
-        default=None,
-        gt=0,
-        le=0.98,  # of 100 rows, the fewest of a reference, no bounds hold more
-        description="Share of the labels that bounds beside each prediction shall hold.",
+    interval: Annotated[float | None, _HELD] = Field(
+        default=None, description="Share of the labels that bounds beside each prediction shall hold."
     )
-    max_skew: float = Field(
-        default=0.01,
-        ge=0,
-        le=1,
-        description="Share of the online answers in which a feature may differ from training's.",
+    max_skew: Annotated[float, ANY_SHARE] = Field(
+        default=0.01, description="Share of the online answers in which a feature may differ from training's."
     )
-    costs: dict[str, float] = Field(
+    costs: dict[str, Annotated[float, _MONEY]] = Field(
         default_factory=dict,
         description="Cost table; with one, profit per row is reported (`core.stats.metrics.profit`).",
     )
@@ -174,13 +178,12 @@ class GateSpec(GatePolicy):
     """
 
     preset: Literal["better", "f1_2_percent", "accuracy_1_point", "rmse_5_percent"] = "better"
-    window: str = "28d"
+    window: Annotated[str, Length("0d", "3650d", "28d", above=True)] = "28d"
     ship: Literal["refit", "judged"] = "refit"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if parse_duration(self.window) <= timedelta(0):
-            raise ValueError(f"gate.window is {self.window}: set it above zero, for example 28d")
+        refuse_outside(GateSpec, vars(self), "gate")
 
 
 def with_preset(value: Any) -> Any:
@@ -212,10 +215,15 @@ def _rollout_policy(value: Any) -> Any:
         return value
     preset = RolloutPolicy.of_preset(str(value.get("preset", "careful")))
     given = {
-        name: parse_duration(field) / timedelta(hours=1) if name in _HOURS and isinstance(field, str) else field
+        name: _in_hours(name, field) if name in _HOURS and isinstance(field, str) else field
         for name, field in value.items()
     }
     return {**asdict(preset), **given}
+
+
+def _in_hours(name: str, length: str) -> float:
+    TIME.refuse(f"rollout.{name}", length)
+    return parse_duration(length) / timedelta(hours=1)
 
 
 Rollout = Annotated[RolloutSpec | None, BeforeValidator(_rollout_policy)]
@@ -308,8 +316,6 @@ class ModelSettings(Settings):
         meant_for = gate.preset.partition("_")[0]
         if gate.preset != "better" and meant_for != self.metric:
             raise ValueError(f"gate.preset {gate.preset} is for {meant_for} and the metric is {self.metric}: set rule.")
-        if gate.min_value is not None and not metric(self.metric).is_reachable(gate.min_value):
-            raise ValueError(f"gate.min_value {gate.min_value:g}: no model reaches that {self.metric}; lower it.")
         if self.task == "regression" and (gate.max_calibration_error, gate.calibration_margin) != (None, None):
             raise ValueError("gate.max_calibration_error and calibration_margin need probabilities: remove them.")
         return self
@@ -324,6 +330,12 @@ class ModelSettings(Settings):
                 others = ", ".join(other for other in known if other != self.metric)
                 where = "the metric's own are under monitoring.performance" if name == self.metric else "it has no such"
                 raise ValueError(f"monitoring.limits names {name}, and {where}: name some of {others}.")
+        return self
+
+    @model_validator(mode="after")
+    def _limits_can_be_reached(self) -> ModelSettings:
+        agreed = AgreedLimits(self.task, self.metric, self.monitoring.performance, self.limits, self.gate, self.rollout)
+        agreed.refuse_out_of_reach()
         return self
 
     @model_validator(mode="after")

@@ -6,6 +6,7 @@ files as YAML (`declared_files`), the fields (`core.settings`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +25,7 @@ from mlops_assets.world.project import PROJECT
 SettingsType = TypeVar("SettingsType", SourceSettings, StreamSettings, ModelSettings)
 _Settings = SourceSettings | ModelSettings
 _T = TypeVar("_T")
+_NAMED_FIELD = re.compile(r"([a-z_]+(?:\.\w+)+) (?=is )")
 
 
 class Declared(dict[str, _T], Generic[_T]):
@@ -142,7 +144,12 @@ def _mistakes(document: Document, kind: type[Any], error: ValidationError) -> It
         if fault["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
             became = hint_of(document.kind, fault["loc"])
             message = f"there is no such field; {became or 'there are ' + ', '.join(_fields(kind, fault['loc'][:-1]))}"
-        yield _mistake(document, fault["loc"], message)
+        named = _NAMED_FIELD.match(message)
+        if not fault["loc"] and named and named[1].partition(".")[0] in _fields(kind, ()):
+            # A rule about several fields names the one to change: that one's line is shown.
+            yield _mistake(document, named[1].split("."), f"it {message[named.end() :]}")
+        else:
+            yield _mistake(document, fault["loc"], message)
 
 
 def _mistake(document: Document, place: Sequence[str | int], message: str) -> str:

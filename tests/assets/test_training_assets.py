@@ -10,6 +10,9 @@ import dagster as dg
 import pytest
 
 from mlops_assets.assets.training_assets import GATE_CHECK, UPSTREAM_CHECK
+from mlops_assets.core.limits.ranges import WrongSetting
+from mlops_assets.core.models.training import CannotTrain
+from mlops_assets.core.settings import PerformanceSpec
 from mlops_assets.simulate.engine import RunFailed
 from mlops_assets.steps.promote import training
 from tests.real_slice import World
@@ -117,6 +120,37 @@ def test_a_fit_that_breaks_is_tried_again_as_often_as_agreed(drifting: World, mo
     world = drifting.with_settings(training={"retries": 1, "retry_delay": "1s"})
     (run,) = world.tick().runs
     assert (run.success, len(tries)) == (True, 2)
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (WrongSetting("training.params.subsample is 1.5: write less"), "subsample is 1.5"),
+        (CannotTrain("all rows are of one day", "Wait for more days."), "all rows are of one day"),
+    ],
+)
+def test_what_the_settings_or_the_data_are_at_fault_for_is_not_tried_again(
+    drifting: World, monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str
+) -> None:
+    tries = list[int]()
+
+    def refusing(*values: Any, **named: Any) -> Any:
+        tries.append(1)
+        raise error
+
+    monkeypatch.setattr(training, "train", refusing)
+    world = drifting.with_settings(training={"retries": 3, "retry_delay": "1s"})
+    with pytest.raises(RunFailed, match=sentence):
+        world.tick()
+    assert len(tries) == 1
+    assert world.aliases() == {"champion": 1}
+
+
+def test_a_column_that_there_is_not_is_refused_before_anything_is_joined(drifting: World) -> None:
+    world = drifting.with_settings(monitoring={"performance": PerformanceSpec(blocks="customer")})
+    with pytest.raises(RunFailed, match=r"training_set: .*monitoring.performance.blocks names 'customer'"):
+        world.engine.execute(dg.RunRequest(job_name=f"{MODEL}_retrain"), only=[key("training_set")])
+    assert world.aliases() == {"champion": 1}
 
 
 def test_each_step_can_be_materialized_again_by_itself(drifting: World) -> None:

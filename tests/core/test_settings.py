@@ -83,14 +83,14 @@ def test_limits_of_further_metrics_are_read_and_their_metrics_reported() -> None
         ("monitoring: {limits: {f1: {}}}", "neither max_drop nor floor: set one, or remove it"),
         ("monitoring: {limits: {f1: {flor: 0.9}}}", "flor"),
         ("monitoring: {interval: 0.9}", "is for a regression, and the task is binary: remove it"),
-        ("{task: regression, metric: mae, monitoring: {interval: 0.99}}", "less than or equal to 0.98"),
+        ("{task: regression, metric: mae, monitoring: {interval: 0.99}}", "above 0 and at most 0.98, for example 0.9"),
         ("monitoring: {fairness: {by: [a], measure: parity}}", "set one of equalized_odds"),
         ("monitoring: {fairness: {by: [a], group: b}}", "group"),
         ("{task: regression, metric: mae, monitoring: {fairness: {by: [a]}}}", "set it in its unit"),
         ("{task: regression, metric: mae, gate: {calibration_margin: 0}}", "need probabilities: remove them"),
-        ("gate: {max_size_mb: -1}", "zero or more"),
+        ("gate: {max_size_mb: -1}", "is -1: write a number above 0"),
         ("gate: {window: a month}", "is not a duration"),
-        ("gate: {window: 0d}", "set it above zero"),
+        ("gate: {window: 0d}", "write a length of time above 0d"),
         ("gate: {preset: f1_5_percent}", "choose one of better, f1_2_percent"),
         ("gate: {preset: f1_2_percent}", "is for f1 and the metric is roc_auc"),
         ("metric: rmse", "rmse is no metric of a binary model: set one of roc_auc"),
@@ -156,6 +156,6 @@ def test_of_many_times_some_are_taken_evenly_and_the_newest() -> None:
 @pytest.mark.parametrize("field", ["trials", "batch", "max_rounds", "min_rows", "trial_rows", "threads"])
 @pytest.mark.parametrize("count", [0, -100])
 def test_a_count_of_a_training_is_one_or_more(field: str, count: int) -> None:
-    with pytest.raises(ValueError, match=rf"training.{field} is {count}: set it to 1 or more"):
+    with pytest.raises(ValueError, match=rf"(?s)training.{field}.*is {count}: write a whole number from 1 to"):
         model(training={field: count})
     assert getattr(model(training={field: 1}).training, field) == 1

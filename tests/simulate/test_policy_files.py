@@ -85,8 +85,8 @@ def test_the_models_own_triggers_are_lived_as_far_as_paper_goes() -> None:
         ("- {name: a, label: {}}", "policy 'a' has no field 'label': use name, retrain, probe, gate"),
         ("- {name: a, retrain: {min_gian: 1}}", r"policy 'a': retrain has no field 'min_gian': use cooldown, budget"),
         ("- {name: a, retrain: {window: 7d}}", "retrain.window changes nothing on paper: use cooldown"),
-        ("- {name: a, probe: {level: high}}", "policy 'a': probe.level: Input should be a valid number"),
-        ("- {name: a, probe: {level: 0.7}}", "policy 'a': probe.level is 0.7: set it between 0 and 0.5"),
+        ("- {name: a, probe: {level: high}}", "policy 'a': probe.level: it is 'high', which is no number"),
+        ("- {name: a, probe: {level: 0.7}}", "policy 'a': probe.level: it is 0.7: write a number between 0 and 0.5"),
         (
             "- {name: a, gate: {rule: best}}",
             "policy 'a': gate.rule: Input should be 'better', 'relative', 'absolute' or 'non_inferior'",

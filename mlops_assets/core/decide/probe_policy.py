@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
+from mlops_assets.core.limits.ranges import COUNT, LARGEST, TIME, Range, refuse_outside
 from mlops_assets.core.models.refit_rows import Calendar
 from mlops_assets.core.time.windows import parse_duration
 
@@ -46,41 +47,26 @@ class ProbePolicy:
     """
 
     refits: tuple[str, ...] = ("expanding", "decay:2", "4", "2", "1")
-    change_level: float = 0.01
-    folds: int = 4
-    level: float = 0.1
+    change_level: Annotated[float, Range(0, 0.5, 0.01, below=True)] = 0.01
+    folds: Annotated[int, COUNT] = 4
+    level: Annotated[float, Range(0, 0.5, 0.1, above=True, below=True)] = 0.1
     spending: Spending = "each_look"
-    embargo: str = "0d"
-    half_life: float = 1.5
-    lead: float = 0.01
-    rows: int = 50_000
-    rounds: int = 120
+    embargo: Annotated[str, TIME] = "0d"
+    half_life: Annotated[float, Range(0, LARGEST, 1.5, above=True)] = 1.5
+    lead: Annotated[float, Range(0, 1, 0.01, below=True)] = 0.01
+    rows: Annotated[int, Range(1, 1e9, 50_000, whole=True)] = 50_000
+    rounds: Annotated[int, Range(1, 100_000, 120, whole=True)] = 120
 
     def __post_init__(self) -> None:
+        refuse_outside(ProbePolicy, vars(self), "probe")
         bad = [of for of in self.refits if not _is_calendar(of)]
         if bad or not self.refits:
             what = bad or "nothing"
             msg = f"probe.refits has {what}: write expanding, numbers of windows such as 1, 2 and 4, or decay:2"
             raise ValueError(msg)
-        if not 0.0 <= self.change_level < 0.5:
-            msg = f"probe.change_level is {self.change_level}: set it between 0 and 0.5, for example 0.01"
-            raise ValueError(msg)
-        if not 0.0 < self.level < 0.5:
-            msg = f"probe.level is {self.level}: set it between 0 and 0.5, for example 0.1"
-            raise ValueError(msg)
         if self.spending not in get_args(Spending):
             msg = f"probe.spending is {self.spending!r}: set each_look, or whole_life"
             raise ValueError(msg)
-        if min(self.folds, self.rows, self.rounds) < 1 or self.half_life <= 0.0:
-            msg = "probe.folds, rows, rounds and half_life count things: set them above zero"
-            raise ValueError(msg)
-        if not 0.0 <= self.lead < 1.0:
-            msg = f"probe.lead is {self.lead}: set it between 0 and 1, for example 0.01"
-            raise ValueError(msg)
-        try:
-            parse_duration(self.embargo)
-        except ValueError as error:
-            raise ValueError(f"probe.embargo: {error}") from error
 
     @property
     def candidates(self) -> tuple[str, ...]:

@@ -6,19 +6,29 @@ them (`rules`), other sections of the YAML (`settings`).
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from mlops_assets.core.decide.agreed.reading import read_triggers
 from mlops_assets.core.decide.agreed.triggers import Trigger
 from mlops_assets.core.decide.evidence import CheckKind
+from mlops_assets.core.limits.ranges import (
+    COUNT,
+    LARGEST,
+    PART,
+    ROW_COUNT,
+    SOME_TIME,
+    TIME,
+    Length,
+    Range,
+    refuse_outside,
+)
 from mlops_assets.core.record.plain_values import plain
 from mlops_assets.core.time.quiet_hours import parse_all
-from mlops_assets.core.time.windows import format_duration, parse_duration
+from mlops_assets.core.time.windows import parse_duration
 
 Auto = Literal["auto"]
 Mode = Literal["act", "propose"]
@@ -27,12 +37,7 @@ SET_BY_PLATFORM = {"window": "monitoring.window", "timezone": "timezone"}
 """Fields that follow from another one of the model's YAML."""
 _NEVER = ("max_age", "growth")
 """Fields that `never` switches off."""
-_NUMBERS = {
-    "max_novelty": "a share such as 0.1",
-    "price_money": "a number, in the money of monitoring.costs",
-    "growth": "a share such as 0.5, or never",
-}
-"""What is written under a field that is a number."""
+_AGE = Length("0d", "3650d", "60d", above=True, words=("auto", "never"))
 _SILENT: dict[str, Any] = {"growth": "never", "max_age": "never", "definition_change": False}
 """What asks by default, where people have agreed on what shall."""
 _DURATIONS = ("window", "cooldown", "budget_period", "max_age", "price_horizon")
@@ -75,47 +80,29 @@ class RetrainPolicy:
             (each still does where its own field says so): a list of triggers, see docs/triggers.md. None by default.
     """
 
-    window: timedelta = timedelta(days=7)
-    cooldown: timedelta = timedelta(days=7)
-    budget: int = 4
-    budget_period: timedelta = timedelta(days=30)
-    performance_breaches: int = 1
-    drift_breaches: int = 2
-    max_age: timedelta | Auto | None = "auto"
-    growth: float | None = 0.5
+    window: Annotated[timedelta, SOME_TIME] = timedelta(days=7)
+    cooldown: Annotated[timedelta, TIME] = timedelta(days=7)
+    budget: Annotated[int, Range(0, 1e9, 4, whole=True)] = 4
+    budget_period: Annotated[timedelta, Length("0d", "3650d", "30d", above=True)] = timedelta(days=30)
+    performance_breaches: Annotated[int, COUNT] = 1
+    drift_breaches: Annotated[int, COUNT] = 2
+    max_age: Annotated[timedelta | Auto | None, _AGE] = "auto"
+    growth: Annotated[float | None, Range(0, 1_000, 0.5, above=True, words=("never",))] = 0.5
     definition_change: bool = True
-    max_novelty: float | None = None
-    min_matured_labels: int = 200
-    min_gain: float = 0.01
-    price_money: float | None = None
-    price_horizon: timedelta = timedelta(days=30)
+    max_novelty: Annotated[float | None, PART] = None
+    min_matured_labels: Annotated[int, ROW_COUNT] = 200
+    min_gain: Annotated[float, Range(0, 1, 0.01, below=True)] = 0.01
+    price_money: Annotated[float | None, Range(0, LARGEST, 100)] = None
+    price_horizon: Annotated[timedelta, Length("0d", "3650d", "30d", above=True)] = timedelta(days=30)
     mode: Mode = "act"
     quiet_hours: tuple[str, ...] = ()
     timezone: str = "UTC"
     on: tuple[Trigger, ...] | None = None
 
     def __post_init__(self) -> None:
-        if min(self.performance_breaches, self.drift_breaches) < 1:
-            msg = "retrain.performance_breaches and drift_breaches count failed windows: set them to 1 or more"
-            raise ValueError(msg)
-        negative = [n for n in ("budget", "min_matured_labels", "min_gain") if getattr(self, n) < 0]
-        if negative or self.cooldown < timedelta(0):
-            msg = f"retrain.{(negative or ['cooldown'])[0]} is negative: set it to zero or more"
-            raise ValueError(msg)
-        if self.price_money is not None and not 0.0 <= self.price_money < math.inf:
-            msg = f"retrain.price_money is {self.price_money}: set it to zero or more, or leave it out"
-            raise ValueError(msg)
-        if self.growth is not None and not 0.0 < self.growth < math.inf:
-            msg = f"retrain.growth is {self.growth}: set a share above zero, for example 0.5, or never"
-            raise ValueError(msg)
-        if self.max_novelty is not None and not 0.0 <= self.max_novelty < 1.0:
-            msg = f"retrain.max_novelty is {self.max_novelty}: set a share such as 0.1, or leave it out"
-            raise ValueError(msg)
+        refuse_outside(RetrainPolicy, vars(self), "retrain")
         if not isinstance(self.definition_change, bool):
             msg = f"retrain.definition_change is {self.definition_change!r}: set true or false"
-            raise ValueError(msg)
-        if self.price_horizon <= timedelta(0):
-            msg = f"retrain.price_horizon is {format_duration(self.price_horizon)}: set it above zero, for example 30d"
             raise ValueError(msg)
         if self.mode not in get_args(Mode):
             msg = f"retrain.mode is {self.mode!r}: set act, or propose to have a person approve what is done"
@@ -181,10 +168,7 @@ class RetrainPolicy:
                 msg = f'retrain.quiet_hours is {values["quiet_hours"]!r}: write a list, for example ["08:00-18:00"]'
                 raise ValueError(msg)
             values["quiet_hours"] = tuple(str(text) for text in values["quiet_hours"])
-        for name, remedy in _NUMBERS.items():
-            value = values.get(name)
-            if isinstance(value, str | bool) and not (name in _NEVER and value == "never"):
-                raise ValueError(f"retrain.{name} is {value!r}: write {remedy}")
+        refuse_outside(cls, values, "retrain")
         for name in _DURATIONS:
             if name in values and values[name] not in ("auto", "never", None):
                 values[name] = parse_duration(values[name])

@@ -46,7 +46,11 @@ class ImportanceDrift:
 
     @property
     def sentence(self) -> str:
-        """For people."""
+        """For people, with the customary limit, by which nothing is done."""
+        return self.in_words(f"customary limit {NDCG_LIMIT:g}")
+
+    def in_words(self, limit: str) -> str:
+        """For people, with the limit that somebody has agreed on."""
         change = {name: self.current[name] - before for name, before in self.reference.items()}
         moved = sorted(change, key=lambda name: (-abs(change[name]), name))[:_TOLD]
         moves = [
@@ -55,7 +59,7 @@ class ImportanceDrift:
             if abs(change[name]) >= LEAST_MOVED
         ]
         head = f"Of the features' weights in the scores {self.distance:.1%} went to other features"
-        order = f"their order kept {self.ndcg:.3f} (NDCG; customary limit {NDCG_LIMIT:g})"
+        order = f"their order kept {self.ndcg:.3f} (NDCG; {limit})"
         return f"{head}{': ' if moves else ''}{', '.join(moves)}; {order}."
 
 

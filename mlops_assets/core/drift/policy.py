@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, Self
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from mlops_assets.core.drift.statistics import figure, p_figure
+from mlops_assets.core.drift.statistics import LARGEST_JS, LARGEST_KL, LARGEST_PSI, figure, p_figure
+from mlops_assets.core.limits.ranges import ANY_SHARE, LARGEST, PART, Range, refuse_outside
 from mlops_assets.core.values.display import some
 
 if TYPE_CHECKING:
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     from mlops_assets.core.drift.grid import Kind
 
 DriftPreset = Literal["default", "high_stakes", "low_stakes", "ks", "kl", "any_feature"]
+PSI = Range(0, LARGEST_PSI, 0.2, below=True)
+"""Limits of PSI: larger than this it cannot be."""
+KL = Range(0, LARGEST_KL, 0.15, below=True)
+JS = Range(0, LARGEST_JS, 0.1, below=True)
+WASSERSTEIN = Range(0, LARGEST, 0.1, note=": standard deviations of the reference")
+P_VALUE = Range(0, 1, 0.05, above=True, below=True)
 KL_LIMIT = 0.15
 NDCG_LIMIT = 0.9
 """Of the order of the features' weights (`importance`): nothing follows from it but what `retrain.on` asks for."""
@@ -60,23 +67,19 @@ class DriftPolicy:
         max_share: largest share of drifted features among those judged, 0.05 by default.
     """
 
-    psi: float | None = 0.2
-    ks_p: float | None = None
-    chi2_p: float | None = None
-    kl: float | None = None
-    js: float | None = None
-    wasserstein: float | None = None
-    new_category_share: float | None = 0.05
-    missing_change: float | None = 0.1
-    outside_share: float | None = None
-    max_share: float = 0.05
+    psi: Annotated[float | None, PSI] = 0.2
+    ks_p: Annotated[float | None, P_VALUE] = None
+    chi2_p: Annotated[float | None, P_VALUE] = None
+    kl: Annotated[float | None, KL] = None
+    js: Annotated[float | None, JS] = None
+    wasserstein: Annotated[float | None, WASSERSTEIN] = None
+    new_category_share: Annotated[float | None, PART] = 0.05
+    missing_change: Annotated[float | None, PART] = 0.1
+    outside_share: Annotated[float | None, PART] = None
+    max_share: Annotated[float, ANY_SHARE] = 0.05
 
     def __post_init__(self) -> None:
-        for f in fields(DriftPolicy):
-            value = getattr(self, f.name)
-            if value is not None and value < 0:
-                msg = f"drift.{f.name} is {value}: set it to zero or more, or leave it out"
-                raise ValueError(msg)
+        refuse_outside(DriftPolicy, vars(self), "monitoring.drift")
 
     @classmethod
     def of_preset(cls, name: str) -> Self:

@@ -32,6 +32,10 @@ LEAST_GROUP = 0.01
 
 EFFECTIVE_ROWS = 1_000
 EMPTY_SHARE = 0.0001
+LARGEST_KL = math.log(1e9)
+"""Of a bin with all rows of the reference and one of a billion on the other side; PSI is that in both directions."""
+LARGEST_PSI = 2 * LARGEST_KL
+LARGEST_JS = math.sqrt(math.log(2))
 CHI_ROWS, PSI_ROWS = 5.0, 20.0
 """Rows that either side must expect of a category, for chi-squared (Cochran 1954) and for PSI."""
 RARE_ROWS = np.array([[5.0], [1.0]])

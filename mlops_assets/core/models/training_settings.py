@@ -9,17 +9,38 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from mlops_assets.core.limits.ranges import LARGEST, Allowed, Length, Range, WrongSetting, refuse_outside
 from mlops_assets.core.models.cores import cores
 from mlops_assets.core.models.families import FAMILIES, family_called
 from mlops_assets.core.models.matrix import MIN_ROWS
 from mlops_assets.core.models.probabilities import Method
+from mlops_assets.core.stats.metric_limits import limits_of
 from mlops_assets.core.stats.metrics import Task
-from mlops_assets.core.time.windows import parse_duration
+from mlops_assets.core.stats.metrics import metric as metric_called
 
+_FLOOR = Range(-LARGEST, LARGEST, 0.85, words=("preset",))
+_ROUNDS = Range(1, 100_000, 400, whole=True)
+_ROWS = Range(1, 1e9, 500, whole=True)
 MOST_COMBINATIONS = 1_000
 """Of a grid."""
+
+
+class _Parameters(Allowed):
+    """What any family can be given under `params`; each knows the ranges of its own."""
+
+    def fault(self, value: Any) -> str:
+        """See `Allowed`."""
+        if not isinstance(value, Mapping):
+            return f"is {value!r}: write parameters by name, for example {{max_depth: 4}}"
+        for name, given in value.items():
+            for each in given if isinstance(given, list) else [given]:
+                if isinstance(each, bool) or (not isinstance(each, str) and _FLOOR.fault(each)):
+                    return f"has {each!r} for {name}: write a number or a text, for example {{max_depth: 4}}"
+        return ""
+
+
 FLOORS: Mapping[str, float] = {"roc_auc": 0.85}
 """What `training.floor: preset` stands for, by metric."""
 
@@ -62,59 +83,49 @@ class TrainingSettings:
     """
 
     families: tuple[str, ...] = ("xgboost",)
-    floor: float | Literal["preset"] | None = None
+    floor: Annotated[float | Literal["preset"] | None, _FLOOR] = None
     search: Literal["optuna", "grid"] = "optuna"
-    cv: int = 1
-    trials: int = 20
-    budget: str | None = None
-    batch: int = 4
-    seed: int = 13
-    validation_share: float = 0.2
-    early_stopping_rounds: int = 20
-    max_rounds: int = 400
-    min_rows: int = MIN_ROWS
-    trial_rows: int | None = 100_000
+    cv: Annotated[int, Range(1, 50, 3, whole=True)] = 1
+    trials: Annotated[int, Range(1, 10_000, 20, whole=True)] = 20
+    budget: Annotated[str | None, Length("0s", "30d", "10min")] = None
+    batch: Annotated[int, Range(1, 1_000, 4, whole=True)] = 4
+    seed: Annotated[int, Range(0, 2**31 - 1, 13, whole=True)] = 13
+    validation_share: Annotated[float, Range(0, 1, 0.2, above=True, below=True)] = 0.2
+    early_stopping_rounds: Annotated[int, _ROUNDS] = 20
+    max_rounds: Annotated[int, _ROUNDS] = 400
+    min_rows: Annotated[int, _ROWS] = MIN_ROWS
+    trial_rows: Annotated[int | None, _ROWS] = 100_000
     imbalance: Literal["none", "weights", "auto"] = "none"
     calibration: Method = "none"
-    threads: int | None = None
-    params: Mapping[str, float | int | str | list[float | int | str]] | None = None
+    threads: Annotated[int | None, Range(1, 1_024, 4, whole=True)] = None
+    params: Annotated[Mapping[str, float | int | str | list[float | int | str]] | None, _Parameters()] = None
     device: Literal["cpu", "cuda"] = "cpu"
-    retries: int = 0
-    retry_delay: str = "1m"
+    retries: Annotated[int, Range(0, 100, 1, whole=True)] = 0
+    retry_delay: Annotated[str, Length("0s", "30d", "5m")] = "1m"
 
     def __post_init__(self) -> None:
-        counts = ("cv", "trials", "batch", "early_stopping_rounds", "max_rounds", "min_rows", "trial_rows", "threads")
-        for name, count in ((name, getattr(self, name)) for name in counts):
-            if count is not None and count < 1:
-                raise ValueError(f"training.{name} is {count}: set it to 1 or more")
-        if not 0 < self.validation_share < 1:
-            raise ValueError(f"training.validation_share is {self.validation_share}: set it between 0 and 1")
+        refuse_outside(TrainingSettings, vars(self), "training")
         unknown = [name for name in self.families if name not in FAMILIES]
         if unknown or not self.families or len(set(self.families)) < len(self.families):
-            raise ValueError(
+            raise WrongSetting(
                 f"training.families has {unknown or list(self.families)}: name some of {', '.join(FAMILIES)}, each once"
             )
-        if self.budget is not None:
-            parse_duration(self.budget)
         self._check_search()
-        if self.retries < 0:
-            raise ValueError(f"training.retries is {self.retries}: set it to 0 or more")
-        parse_duration(self.retry_delay)
 
     def _check_search(self) -> None:
         listed = [name for name, value in (self.params or {}).items() if isinstance(value, list)]
         if self.search == "optuna" and listed:
-            raise ValueError(
+            raise WrongSetting(
                 f"training.params lists values of {', '.join(listed)}: set search: grid to try each, or give one value"
             )
         if self.search == "grid" and not listed:
-            raise ValueError(
+            raise WrongSetting(
                 "training.search: grid tries what training.params lists, such as max_depth: [4, 6]: list some"
             )
         if empty := [name for name in listed if not (self.params or {})[name]]:
-            raise ValueError(f"training.params.{empty[0]} lists no value: give some, or leave it out")
+            raise WrongSetting(f"training.params.{empty[0]} lists no value: give some, or leave it out")
         if len(grid := self.grid(listed)) > MOST_COMBINATIONS:
-            raise ValueError(
+            raise WrongSetting(
                 f"training.params lists {len(grid):,} combinations, and {MOST_COMBINATIONS:,} are tried at most: list "
                 "fewer values, or leave search to optuna"
             )
@@ -138,28 +149,41 @@ class TrainingSettings:
         """Trials at work at a time on this machine."""
         return max(1, min(self.batch, self.threads or cores()))
 
+    def _check_params(self, family: str) -> None:
+        """Hold each value against what the family can be fitted with: its library would say so at the first trial."""
+        for name, allowed in family_called(family).ranges.items():
+            given = (self.params or {}).get(name, family_called(family).defaults[name])
+            for value in given if isinstance(given, list) else [given]:
+                allowed.refuse(f"training.params.{name}", value)
+                if isinstance(allowed, Range) and allowed.whole and not isinstance(value, int):
+                    raise WrongSetting(f"training.params.{name} is {value}: write it as {value:.0f}, a whole number")
+
     def check_task(self, task: Task, metric: str) -> None:
         """Whether these settings make sense for a model.
 
         Raises:
-            ValueError: they don't; the message says what to change.
+            WrongSetting: they don't; the message says what to change.
         """
         if task == "regression" and (self.imbalance, self.calibration) != ("none", "none"):
-            raise ValueError(
+            raise WrongSetting(
                 "training.imbalance and training.calibration are for classes: leave them out of a regression"
             )
         # Families are modules of their own: they are asked only where somebody has set a parameter.
         known = {name for family in self.families if self.params for name in family_called(family).defaults}
         if unknown := sorted((self.params or {}).keys() - known):
             families = " and ".join(self.families)
-            raise ValueError(
+            raise WrongSetting(
                 f"training.params has {unknown[0]!r}, for which {families} has no search: set some of "
                 f"{', '.join(sorted(known))}"
             )
+        for family in self.families if self.params else ():
+            self._check_params(family)
         if self.device == "cuda" and not any(family_called(family).on_gpu for family in self.families):
-            raise ValueError(
+            raise WrongSetting(
                 f"training.device: cuda is for XGBoost, and training.families has {', '.join(self.families)}: leave "
                 "device out, or name xgboost"
             )
+        if isinstance(self.floor, int | float):
+            limits_of(metric_called(metric), task).refuse("training.floor", self.floor)
         if self.floor == "preset" and metric not in FLOORS:
-            raise ValueError(f"training.floor: preset is for {', '.join(FLOORS)}: give a value of {metric}")
+            raise WrongSetting(f"training.floor: preset is for {', '.join(FLOORS)}: give a value of {metric}")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Self
 
+from mlops_assets.core.limits.ranges import SOME_TIME
 from mlops_assets.core.time.windows import format_duration, midnight, parse_duration
 
 
@@ -38,9 +39,8 @@ class TrainingWindow:
         if not colon and kind in ("auto", "expanding"):
             return cls(kind)
         if colon and kind in ("rolling", "decay"):
-            duration = parse_duration(length)
-            if duration > timedelta(0):
-                return cls(kind, duration)
+            SOME_TIME.refuse(f"training.window: {kind}", length)
+            return cls(kind, parse_duration(length))
         if colon and kind == "since":
             try:
                 return cls(kind, day=date.fromisoformat(length))

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
-from mlops_assets.core.stats.metrics import Task, metrics_for
-from mlops_assets.core.time.windows import parse_duration
+from mlops_assets.core.limits.ranges import CONFIDENCE, LARGEST, PART, ROW_COUNT, Length, Range, refuse_outside
+from mlops_assets.core.stats.metric_limits import differences_of
+from mlops_assets.core.stats.metrics import METRICS, Task, metrics_for
 
 DEFAULT_SHARE = 0.1
 """The limit where none is set and the measure is a share."""
 RATES = ("selection_rate", "true_positive_rate", "false_positive_rate", "accuracy")
 """Parts of measures that are shares of rows."""
+_DIFFERENCE = Range(0, LARGEST, DEFAULT_SHARE)
+"""Of any measure; that of the measure which is set is held against it when the task is known."""
 _PARTS: Mapping[str, tuple[str, ...]] = {
     "demographic_parity": ("selection_rate",),
     "equal_opportunity": ("true_positive_rate",),
@@ -56,19 +60,13 @@ class FairnessPolicy:
 
     by: tuple[str, ...] = ()
     measure: str = "auto"
-    max_difference: float | None = None
-    min_rows: int = 200
-    window: str = "28d"
-    confidence: float = 0.95
+    max_difference: Annotated[float | None, _DIFFERENCE] = None
+    min_rows: Annotated[int, ROW_COUNT] = 200
+    window: Annotated[str, Length("8d", "3650d", "28d")] = "28d"
+    confidence: Annotated[float, CONFIDENCE] = 0.95
 
     def __post_init__(self) -> None:
-        if not 0.5 < self.confidence < 1.0:
-            msg = f"monitoring.fairness.confidence is {self.confidence}: set it between 0.5 and 1, for example 0.95"
-            raise ValueError(msg)
-        parse_duration(self.window)
-        if self.min_rows < 0 or (self.max_difference is not None and self.max_difference < 0):
-            msg = "monitoring.fairness.min_rows and max_difference must not be negative: set them to zero or more"
-            raise ValueError(msg)
+        refuse_outside(FairnessPolicy, vars(self), "monitoring.fairness")
 
     def check(self, task: Task) -> None:
         """Refuse a measure that the task does not have, or a limit that nobody has set.
@@ -80,7 +78,11 @@ class FairnessPolicy:
             msg = f"monitoring.fairness.measure is {self.measure!r}: set one of {', '.join(measures_for(task))}"
             raise ValueError(msg)
         if self.by:
-            self.limit(task)
+            measure, limit = self.measure_of(task), self.limit(task)
+            if measure in METRICS:
+                differences_of(METRICS[measure], task).refuse("monitoring.fairness.max_difference", limit)
+            elif set(parts_of(measure)) <= set(RATES):
+                PART.refuse("monitoring.fairness.max_difference", limit)
 
     def measure_of(self, task: Task) -> str:
         """The measure in force."""

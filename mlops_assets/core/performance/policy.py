@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
+from mlops_assets.core.limits.ranges import COUNT, ROW_COUNT, refuse_outside
+from mlops_assets.core.stats.metric_limits import DROP, LIMIT
 from mlops_assets.core.stats.metrics import metric
 
 if TYPE_CHECKING:
@@ -37,22 +39,16 @@ class PerformancePolicy:
             resemble each other more than rows of one day.
     """
 
-    max_drop: float | None = 0.05
-    max_drop_from_previous: float | None = 0.05
+    max_drop: Annotated[float | None, DROP] = 0.05
+    max_drop_from_previous: Annotated[float | None, DROP] = 0.05
     sure: bool = True
-    min_rows: int = 200
-    floor: float | None = None
-    floor_windows: int = 1
+    min_rows: Annotated[int, ROW_COUNT] = 200
+    floor: Annotated[float | None, LIMIT] = None
+    floor_windows: Annotated[int, COUNT] = 1
     blocks: str = "day"
 
     def __post_init__(self) -> None:
-        drops = [drop for drop in (self.max_drop, self.max_drop_from_previous) if drop is not None]
-        if min([*drops, self.min_rows]) < 0:
-            msg = "monitoring.performance: max_drop, max_drop_from_previous and min_rows must be zero or more"
-            raise ValueError(msg)
-        if self.floor_windows < 1:
-            msg = "monitoring.performance.floor_windows must be 1 or more: set it, or remove floor"
-            raise ValueError(msg)
+        refuse_outside(PerformancePolicy, vars(self), "monitoring.performance")
 
     def of(self, limit: MetricLimit) -> Self:
         """The same policy with the limits of a further metric in place of the main one's."""
@@ -69,14 +65,14 @@ class MetricLimit:
         floor_windows: windows in a row that must break the floor, 1 by default.
     """
 
-    max_drop: float | None = None
-    floor: float | None = None
-    floor_windows: int = 1
+    max_drop: Annotated[float | None, DROP] = None
+    floor: Annotated[float | None, LIMIT] = None
+    floor_windows: Annotated[int, COUNT] = 1
 
     def __post_init__(self) -> None:
         if self.max_drop is None and self.floor is None:
             raise ValueError("monitoring.limits: a metric has neither max_drop nor floor: set one, or remove it")
-        PerformancePolicy().of(self)
+        refuse_outside(MetricLimit, vars(self), "monitoring.limits")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
+
+from mlops_assets.core.limits.ranges import CONFIDENCE, LARGEST, PART, ROW_COUNT, Range, refuse_outside
+from mlops_assets.core.stats.metric_limits import LIMIT
 
 Rule = Literal["better", "relative", "absolute", "non_inferior"]
 WhenUnjudgeable = Literal["keep", "ship"]
@@ -78,56 +81,40 @@ class GatePolicy:
     """
 
     rule: Rule = "better"
-    min_gain: float = 0.0
-    margin: float = 0.0
-    min_value: float | None = None
+    min_gain: Annotated[float, Range(0, LARGEST, 0.02)] = 0.0
+    margin: Annotated[float, Range(0, 1, 0.02)] = 0.0
+    min_value: Annotated[float | None, LIMIT] = None
     significant: bool = True
-    confidence: float = 0.95
-    min_rows: int = 50
-    slice_margin: float = 0.02
-    slice_min_rows: int = 200
+    confidence: Annotated[float, CONFIDENCE] = 0.95
+    min_rows: Annotated[int, ROW_COUNT] = 50
+    slice_margin: Annotated[float, Range(0, 1, 0.02)] = 0.02
+    slice_min_rows: Annotated[int, ROW_COUNT] = 200
     beat_baseline: bool = True
-    twin_correlation: float = 0.5
-    max_calibration_error: float | None = None
-    calibration_margin: float | None = None
-    max_size_mb: float | None = None
-    max_latency_ms: float | None = None
+    twin_correlation: Annotated[float, Range(0, 1, 0.5)] = 0.5
+    max_calibration_error: Annotated[float | None, Range(0, 1, 0.05, above=True, below=True)] = None
+    calibration_margin: Annotated[float | None, PART] = None
+    max_size_mb: Annotated[float | None, Range(0, 1e6, 20, above=True)] = None
+    max_latency_ms: Annotated[float | None, Range(0, 1e6, 50, above=True)] = None
     same_season: bool = False
     golden_set: str | None = None
     when_unjudgeable: WhenUnjudgeable = "keep"
 
     def __post_init__(self) -> None:
+        refuse_outside(GatePolicy, vars(self), "gate")
         if self.rule not in get_args(Rule):
             msg = f"gate.rule is {self.rule!r}: set better, relative, absolute or non_inferior"
+            raise ValueError(msg)
+        if self.rule == "relative" and self.min_gain >= 1.0:
+            msg = f"gate.min_gain is {self.min_gain}: write a share of the champion's value below 1, for example 0.02"
             raise ValueError(msg)
         if self.rule not in ("relative", "absolute") and self.min_gain != 0.0:
             msg = f"gate.min_gain is {self.min_gain}, but rule {self.rule} takes none: set relative or absolute"
             raise ValueError(msg)
-        if self.margin > 1.0:
-            raise ValueError(f"gate.margin is {self.margin}: write a share of the champion's value, such as 0.02")
         if (self.rule == "non_inferior") != (self.margin > 0.0):
             other = "set it above zero, such as 0.02" if self.rule == "non_inferior" else "set rule: non_inferior"
             raise ValueError(f"gate.margin is {self.margin} with rule {self.rule}: {other}")
         if self.when_unjudgeable not in get_args(WhenUnjudgeable):
             raise ValueError(f"gate.when_unjudgeable is {self.when_unjudgeable!r}: set keep or ship")
-        if not 0.5 < self.confidence < 1.0:
-            msg = f"gate.confidence is {self.confidence}: set it between 0.5 and 1, for example 0.95"
-            raise ValueError(msg)
-        limits = (
-            self.min_gain,
-            self.margin,
-            self.slice_margin,
-            self.twin_correlation,
-            self.min_rows,
-            self.slice_min_rows,
-            self.max_calibration_error,
-            self.calibration_margin,
-            self.max_size_mb,
-            self.max_latency_ms,
-        )
-        if any(limit is not None and limit < 0 for limit in limits):
-            msg = "a limit of the gate is negative: set all limits of `gate:` to zero or more"
-            raise ValueError(msg)
 
     @classmethod
     def of_preset(cls, name: str) -> Self:

@@ -18,15 +18,20 @@ interval that contains no difference stops nothing: only what is surely worse do
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
+from mlops_assets.core.drift.policy import PSI
+from mlops_assets.core.limits.ranges import PART, ROW_COUNT, Range, refuse_outside
 from mlops_assets.core.record.entries import OnRecord, Rollback, RolloutMove
 from mlops_assets.core.stats.comparison import Paired
 from mlops_assets.core.stats.intervals import CannotJudge, told_blocks
+from mlops_assets.core.stats.metric_limits import DROP
 
 _State = Literal["shadow", "canary", "watch", "champion", "rejected", "rolled_back"]
+_HOURS = Range(0, 10 * 8760, 24, note=" hours")
+_PERCENT = Range(0, 100, 5, above=True, below=True)
 OPEN: tuple[_State, ...] = ("shadow", "canary", "watch")
 """States that something follows."""
 
@@ -53,26 +58,23 @@ class RolloutPolicy:
         pause: how long no training starts by itself after the platform went back, in hours, 168 by default; 0 for none.
     """
 
-    shadow: float = 24.0
-    canary: tuple[float, ...] = (5.0, 25.0)
-    step: float = 24.0
-    watch: float = 168.0
-    min_rows: int = 200
-    max_drop: float | None = 0.05
-    max_error_rate: float | None = 0.01
-    max_p99_ms: float | None = 200.0
-    max_psi: float | None = 0.5
-    max_calibration_rise: float | None = 0.05
-    pause: float = 168.0
+    shadow: Annotated[float, _HOURS] = 24.0
+    canary: tuple[Annotated[float, _PERCENT], ...] = (5.0, 25.0)
+    step: Annotated[float, _HOURS] = 24.0
+    watch: Annotated[float, _HOURS] = 168.0
+    min_rows: Annotated[int, ROW_COUNT] = 200
+    max_drop: Annotated[float | None, DROP] = 0.05
+    max_error_rate: Annotated[float | None, PART] = 0.01
+    max_p99_ms: Annotated[float | None, Range(0, 1e6, 200, above=True)] = 200.0
+    max_psi: Annotated[float | None, PSI] = 0.5
+    max_calibration_rise: Annotated[float | None, PART] = 0.05
+    pause: Annotated[float, _HOURS] = 168.0
 
     def __post_init__(self) -> None:
+        refuse_outside(RolloutPolicy, vars(self), "rollout")
         object.__setattr__(self, "canary", tuple(float(share) for share in self.canary))
         if any(not 0.0 < share < 100.0 for share in self.canary) or list(self.canary) != sorted(set(self.canary)):
             msg = f"rollout.canary is {list(self.canary)}: write growing percentages between 0 and 100, such as [5, 25]"
-            raise ValueError(msg)
-        limits = {name: value for name, value in asdict(self).items() if isinstance(value, int | float)}
-        if bad := [name for name, value in limits.items() if value < 0]:
-            msg = f"rollout.{bad[0]} is {limits[bad[0]]}: set it to zero or more, or leave it out"
             raise ValueError(msg)
 
     @classmethod

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from mlops_assets.core.limits.ranges import ANY_SHARE, Range, refuse_outside
 from mlops_assets.core.values.text_formats import NUMBER_FORMATS, TIME_FORMATS, NumberFormat, TimeFormat
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ _ARROW: Mapping[str, pa.DataType] = {
     "timestamp": pa.timestamp("us", tz="UTC"),
     "date": pa.date32(),
 }
+_NUMBER = Range(-1e300, 1e300, 100)
 _FORMATS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("timestamp", "date"), TIME_FORMATS),
     **dict.fromkeys(("number", "integer"), NUMBER_FORMATS),
@@ -64,13 +66,13 @@ class Column:
     type: Type
     required: bool = True
     nullable: bool = True
-    max_null_share: float | None = None
+    max_null_share: Annotated[float | None, ANY_SHARE] = None
     min: Any = None
     max: Any = None
     allowed: tuple[Any, ...] | None = None
-    new_category_share: float = 0.0
-    usual: tuple[float, float] | None = None
-    unusual_share: float = 0.05
+    new_category_share: Annotated[float, ANY_SHARE] = 0.0
+    usual: tuple[Annotated[float, _NUMBER], Annotated[float, _NUMBER]] | None = None
+    unusual_share: Annotated[float, ANY_SHARE] = 0.05
     known_at: str | None = None
     format: TimeFormat | NumberFormat | None = None
     null_values: tuple[str | int | float, ...] = ()
@@ -80,8 +82,10 @@ class Column:
         """Hold the format against the type; what means missing is kept as text.
 
         Raises:
-            ValueError: it is one of another type, or `null_values` is no list.
+            ValueError: it is one of another type, a limit is no number, or `null_values` is no list.
         """
+        refuse_outside(Column, vars(self), "column")
+        self._check_limits()
         if isinstance(self.null_values, str):
             msg = f"null_values is {self.null_values!r}: write a list, such as [-1, unknown]"
             raise ValueError(msg)
@@ -90,6 +94,15 @@ class Column:
         if self.format is not None and self.format not in known:
             msg = f"format is {self.format!r}, of a column of type {self.type}: set one of {', '.join(known) or 'none'}"
             raise ValueError(msg)
+
+    def _check_limits(self) -> None:
+        for name, limit in (("min", self.min), ("max", self.max)):
+            if isinstance(limit, float):
+                _NUMBER.refuse(name, limit)
+        for name, limits in (("min and max", (self.min, self.max)), ("usual", self.usual or (None, None))):
+            low, high = limits
+            if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
+                raise ValueError(f"{name}: {low:g} is above {high:g}, so that no number fits: write the smaller first")
 
     @classmethod
     def from_dict(cls, name: str, data: Mapping[str, Any] | str) -> Self:
@@ -110,10 +123,7 @@ class Column:
             values["allowed"] = tuple(values["allowed"])
         if values.get("usual") is not None:
             values["usual"] = _usual(name, values["type"], values["usual"])
-        for share in ("max_null_share", "new_category_share", "unusual_share"):
-            if values.get(share) is not None and not 0.0 <= values[share] <= 1.0:
-                msg = f"column {name}: {share} is {values[share]}: set a share between 0 and 1"
-                raise ValueError(msg)
+        refuse_outside(cls, values, f"column {name}")
         return cls(**values)
 
 

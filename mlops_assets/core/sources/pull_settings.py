@@ -6,11 +6,13 @@ Here: the settings as strict pydantic models, and which partitions of a table ar
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from mlops_assets.core.time.windows import parse_duration
+from mlops_assets.core.limits.ranges import Length
+
+_WAIT = Length("0s", "366d", "1h")
 
 
 class PullSpec(BaseModel):
@@ -27,15 +29,13 @@ class PullSpec(BaseModel):
     options_env: str | None = Field(default=None, description="Environment variable with options, as JSON.")
     table: str | None = Field(default=None, description="sql: the table or view, also schema.table.")
     watermark: str | None = Field(default=None, description="sql: a column that grows with each change of a row.")
-    overlap: str = Field(default="1h", description="sql: how far behind the watermark is looked again.")
-    lateness: str = Field(default="10min", description="sql: how long after its end a partition is waited for.")
+    overlap: Annotated[str, _WAIT] = Field(
+        default="1h", description="sql: how far behind the watermark is looked again."
+    )
+    lateness: Annotated[str, _WAIT] = Field(
+        default="10min", description="sql: how long after its end a partition is waited for."
+    )
     schedule: str = Field(default="*/15 * * * *", description="When it is fetched, as cron has it, UTC.")
-
-    @field_validator("overlap", "lateness")
-    @classmethod
-    def _is_duration(cls, value: str) -> str:
-        parse_duration(value)
-        return value
 
     @model_validator(mode="after")
     def _has_what_its_kind_needs(self) -> PullSpec:

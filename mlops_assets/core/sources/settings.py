@@ -7,12 +7,13 @@ Here: the settings as strict pydantic models. Not here: monitored models (`core.
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic.dataclasses import dataclass
 
+from mlops_assets.core.limits.ranges import ANY_SHARE, ROW_COUNT, SOME_TIME, Range
 from mlops_assets.core.sources.contract import Column, SourceContract
 from mlops_assets.core.sources.pull_settings import PullSpec
 from mlops_assets.core.time.windows import parse_duration
@@ -82,14 +83,22 @@ def refuse_end_before_start(start: date, end: date | None) -> None:
 class ColumnSpec(Column):
     """The fields of `Column`; no missing value is allowed unless `max_null_share` says so."""
 
-    max_null_share: float | None = 0.0
+    max_null_share: Annotated[float | None, ANY_SHARE] = 0.0
 
 
 class RowsContract(Settings):
     """How many rows a partition may have."""
 
-    min: int = Field(default=1, ge=0)
-    max: int | None = Field(default=None, ge=1)
+    min: Annotated[int, ROW_COUNT] = 1
+    max: Annotated[int | None, Range(1, 1e12, 100_000, whole=True)] = None
+
+    @model_validator(mode="after")
+    def _some_number_fits(self) -> RowsContract:
+        if self.max is not None and self.max < self.min:
+            raise ValueError(
+                f"max ({self.max:,}) is below min ({self.min:,}): no partition has so many rows. Swap them."
+            )
+        return self
 
 
 class ContractSettings(Settings):
@@ -129,7 +138,7 @@ class SourceSettings(Settings):
     start: date | None = Field(default=None, description="First partition, as 2013-01-01; needed with a grain.")
     end: date | None = Field(default=None, description="Last day of a source that is over: its partitions end there.")
     required: bool = Field(default=True, description="Whether models wait for this source (the data clock).")
-    freshness: str | None = Field(
+    freshness: Annotated[str | None, SOME_TIME] = Field(
         default=None, description="Stale when the newest good partition ended longer ago; None: by the grain."
     )
     known_at: str | None = Field(
@@ -158,13 +167,6 @@ class SourceSettings(Settings):
     @classmethod
     def _known_zone(cls, value: str) -> str:
         return known_zone(value)
-
-    @field_validator("freshness")
-    @classmethod
-    def _is_duration(cls, value: str | None) -> str | None:
-        if value is not None:
-            parse_duration(value)
-        return value
 
     @model_validator(mode="after")
     def _partitioned_sources_are_complete(self) -> SourceSettings:

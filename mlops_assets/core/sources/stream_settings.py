@@ -6,12 +6,14 @@ messages (`steps.land.stream_consumer`), judging them (`core.sources.stream_rows
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
+from mlops_assets.core.limits.ranges import ANY_SHARE, Length, Range
 from mlops_assets.core.sources.settings import Settings, SourceSettings
-from mlops_assets.core.time.windows import parse_duration
+
+_WAIT = Length("0s", "366d", "10min", above=True)
 
 
 class StreamSpec(Settings):
@@ -33,20 +35,20 @@ class StreamSpec(Settings):
     renamed: dict[str, list[str]] = Field(
         default_factory=dict, description="Column -> other names that the field has had in messages."
     )
-    batch_rows: int = Field(default=50_000, ge=1, description="Messages after which a batch becomes a file.")
-    batch_wait: str = Field(default="60s", description="... or the time after which it does.")
+    batch_rows: Annotated[int, Range(1, 1e9, 50_000, whole=True)] = Field(
+        default=50_000, description="Messages after which a batch becomes a file."
+    )
+    batch_wait: Annotated[str, _WAIT] = Field(default="60s", description="... or the time after which it does.")
     files_by: Literal["partition", "hour"] = Field(
         default="partition", description="What a file that lands holds: a partition, or an hour of its day."
     )
-    lateness: str = Field(default="10min", description="How long after its end a partition, or hour, is waited for.")
-    max_lag: str = Field(default="15min", description="Largest age of what is not read yet.")
-    max_poison_share: float = Field(default=0.001, ge=0, le=1, description="Largest share of unreadable messages.")
-
-    @field_validator("batch_wait", "lateness", "max_lag")
-    @classmethod
-    def _is_duration(cls, value: str) -> str:
-        parse_duration(value)
-        return value
+    lateness: Annotated[str, Length("0s", "366d", "10min")] = Field(
+        default="10min", description="How long after its end a partition, or hour, is waited for."
+    )
+    max_lag: Annotated[str, _WAIT] = Field(default="15min", description="Largest age of what is not read yet.")
+    max_poison_share: Annotated[float, ANY_SHARE] = Field(
+        default=0.001, description="Largest share of unreadable messages."
+    )
 
 
 class StreamSettings(SourceSettings):

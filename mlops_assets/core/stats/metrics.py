@@ -18,6 +18,7 @@ takes (n, 2): the lower and the upper bound of each prediction.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -61,7 +62,8 @@ class Metric:
     """One metric: its name, direction, and a formula per task.
 
     `perfect` is the value of a faultless model: 1 where greater is better, else 0; that of profit depends on the labels
-    (`faultless`). `of_bounds`: the scores are a lower and an upper bound per row, shape (n, 2).
+    (`faultless`). `of_bounds`: the scores are a lower and an upper bound per row, shape (n, 2). `worst` is the worst
+    value that there is, by default 0 where greater is better, else 1; `usual` is one that people set as a limit.
     """
 
     name: str
@@ -72,15 +74,23 @@ class Metric:
     multiclass: MulticlassFormula | None = None
     of_bounds: bool = False
     faultless: Callable[[Array], float] | None = None
+    worst: float | None = None
+    worst_of_classes: float | None = None
+    usual: float = 0.8
 
     @property
     def tasks(self) -> tuple[Task, ...]:
         """The tasks the metric is defined for."""
         return tuple(task for task in get_args(Task) if getattr(self, task) is not None)
 
-    def is_reachable(self, limit: float) -> bool:
-        """Whether a model can be better than a limit; of profit, which depends on the labels, any may be."""
-        return self.name == PROFIT or self.gain(limit, self.perfect) > 0.0
+    def bounds(self, task: Task) -> tuple[float, float]:
+        """The least and the largest value that there is, infinite where nothing bounds it."""
+        if self.faultless is not None:
+            return -math.inf, math.inf
+        worst = self.worst_of_classes if task == "multiclass" else self.worst
+        usual = 0.0 if self.greater_is_better else 1.0
+        least, most = sorted((self.perfect, usual if worst is None else worst))
+        return least, most
 
     @property
     def perfect(self) -> float:
@@ -273,11 +283,21 @@ def _clean(name: str, y: Any, s: Any) -> tuple[Array, Array]:
 
 
 def _of_classes(
-    name: str, meaning: str, formula: BinaryFormula, *, better: bool = True, calls: bool | MulticlassFormula
+    name: str,
+    meaning: str,
+    formula: BinaryFormula,
+    *,
+    better: bool = True,
+    calls: bool | MulticlassFormula,
+    worst: tuple[float | None, float | None] = (None, None),
 ) -> Metric:
     """A metric of binary scores and of several classes: by its own formula, or one against the rest."""
     multiclass = one_vs_rest(formula, of_calls=calls) if isinstance(calls, bool) else calls
-    return Metric(name, meaning, better, binary=formula, multiclass=multiclass)
+    usual = 0.8 if better else 0.1
+    of_two, of_classes = worst
+    return Metric(
+        name, meaning, better, formula, multiclass=multiclass, worst=of_two, worst_of_classes=of_classes, usual=usual
+    )
 
 
 def _registry() -> dict[str, Metric]:
@@ -285,8 +305,22 @@ def _registry() -> dict[str, Metric]:
     metrics = [
         _of_classes("roc_auc", "chance that a positive scores above a negative", f.roc_auc, calls=False),
         _of_classes("pr_auc", "average precision", f.pr_auc, calls=False),
-        _of_classes("log_loss", "mean negative log likelihood", f.log_loss, better=False, calls=f.multi_log_loss),
-        _of_classes("brier", "mean squared error of the probability", f.brier, better=False, calls=f.multi_brier),
+        _of_classes(
+            "log_loss",
+            "mean negative log likelihood",
+            f.log_loss,
+            better=False,
+            calls=f.multi_log_loss,
+            worst=(math.inf, math.inf),
+        ),
+        _of_classes(
+            "brier",
+            "mean squared error of the probability",
+            f.brier,
+            better=False,
+            calls=f.multi_brier,
+            worst=(1.0, 2.0),
+        ),
         _of_classes("accuracy", "share of right calls", f.accuracy, calls=f.multi_accuracy),
         _of_classes(
             "precision",
@@ -306,9 +340,9 @@ def _registry() -> dict[str, Metric]:
             better=False,
             calls=f.multi_calibration_error,
         ),
-        Metric("rmse", "root mean squared error, in the label's unit", False, regression=f.rmse),
-        Metric("mae", "mean absolute error, in the label's unit", False, regression=f.mae),
-        Metric("r2", "share of the label's variance explained", True, regression=f.r2),
+        Metric("rmse", "root mean squared error, in the label's unit", False, None, f.rmse, worst=math.inf, usual=20.0),
+        Metric("mae", "mean absolute error, in the label's unit", False, None, f.mae, worst=math.inf, usual=20.0),
+        Metric("r2", "share of the label's variance explained", True, None, f.r2, worst=-math.inf, usual=0.5),
         Metric(
             "interval_coverage",
             "share of labels inside the predicted bounds",

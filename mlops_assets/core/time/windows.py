@@ -27,6 +27,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Unit = Literal["day", "month"]
 
+_MOST_DAYS = 3650
+"""Of a window: ten years."""
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|min|m|h|d|w)\s*$")
 _SECONDS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
@@ -151,10 +153,11 @@ def parse_every(text: str, *, anchor: date = ANCHOR) -> Every:
         unit, n = names[cleaned]
         return Every(unit, n, cleaned, anchor)
     match = re.fullmatch(r"(\d+)\s*([dw])", cleaned)
-    if not match or int(match.group(1)) == 0:
-        msg = f"{text!r} is not a length: write day, week, month, or days or weeks such as 7d or 2w"
-        raise ValueError(msg)
-    return Every("day", int(match.group(1)) * (7 if match.group(2) == "w" else 1), cleaned, anchor)
+    days = int(match.group(1)) * (7 if match.group(2) == "w" else 1) if match else 0
+    if not 1 <= days <= _MOST_DAYS:
+        most = f"at most {_MOST_DAYS}d"
+        raise ValueError(f"{text!r} is not a length: write day, week, month, or days or weeks such as 7d or 2w, {most}")
+    return Every("day", days, cleaned, anchor)
 
 
 def window_at(moment: datetime, every: Every | str, tz: str) -> Window:

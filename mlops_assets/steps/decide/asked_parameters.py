@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from mlops_assets.core.limits.ranges import WrongSetting
 from mlops_assets.core.settings import ModelSettings, TrainingSpec
 
 PARAMETERS_TAG = "mlops/parameters"
@@ -22,7 +23,7 @@ def with_parameters(model: ModelSettings, parameters: Mapping[str, Any]) -> Mode
     """The model, with the fields of `training:` that a request has set.
 
     Raises:
-        ValueError: one is no such field, or cannot be had.
+        WrongSetting: one is no such field, or cannot be had.
     """
     if not parameters:
         return model
@@ -34,7 +35,7 @@ def with_parameters(model: ModelSettings, parameters: Mapping[str, Any]) -> Mode
         if place and place not in fields:
             message = f"is no field; use fields of training: {', '.join(fields)}"
         # A rule of the policy's own names its field itself.
-        raise ValueError(f"parameters: {f'{place}: {message}' if place else message}") from error
+        raise WrongSetting(f"parameters: {f'{place}: {message}' if place else message}") from error
     training.check_task(model.task, model.metric)
     return model.model_copy(update={"training": training})
 

@@ -97,12 +97,18 @@ def _of_window(triggers: Sequence[Trigger], folder: Path, seen: DriftSummary) ->
             shift = answer_of(seen.prediction_shift, PredictionShift)
             weights = shift.weights if isinstance(shift, PredictionShift) else None
             ndcg = weights.ndcg if weights else None
-            why = weights.sentence if weights else _why(shift, "the window has no weights of features")
+            why = (
+                weights.in_words(f"limit {trigger.ndcg:g}")
+                if weights
+                else _why(shift, "the window has no weights of features")
+            )
             yield window.said(trigger, None if ndcg is None else ndcg >= trigger.ndcg, ndcg, trigger.ndcg, why)
         elif isinstance(trigger, OnNovelty):
             support = seen.support
             share = support.outside_joint if isinstance(support, Support) else None
-            why = support.sentence if isinstance(support, Support) else _why(support, "no rows could be compared")
+            why = _why(support, "no rows could be compared")
+            if isinstance(support, Support):
+                why = f"{support.sentence.rstrip('.')}; the limit of that is {100 * trigger.share:g}%"
             yield window.said(trigger, None if share is None else share <= trigger.share, share, trigger.share, why)
 
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
+from mlops_assets.core.limits.ranges import WrongSetting
 from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.source_groups import Group
@@ -22,6 +23,7 @@ from mlops_assets.core.values.display import some
 from mlops_assets.core.values.libraries import all_installed
 from mlops_assets.steps.decide.upcoming import data_first
 from mlops_assets.world.catalogue import DbtParseError, exposures_of
+from mlops_assets.world.columns import refuse_unknown_columns
 from mlops_assets.world.files.state_files import DamagedFile
 from mlops_assets.world.home import Home
 from mlops_assets.world.landed.intake import IntakeState
@@ -147,6 +149,7 @@ def _model(platform: Platform, model: ModelSettings) -> Iterator[Finding]:
     if lacking := sorted(wanted - label.entities.keys()):
         fact = f"{label.name} lacks the keys {', '.join(lacking)} that its feature views are joined by"
         yield Finding(name, "broken", fact, f"Select them in {label.name}.sql, and list them under `entities`.")
+    yield from _columns(platform, model)
     exposed, reads = exposures_of(DBT_PROJECT).get(name, set()), {label.name, *model.features}
     if exposed != reads:
         names = (", ".join(sorted(each)) or "nothing" for each in (exposed, reads))
@@ -178,6 +181,14 @@ def _model(platform: Platform, model: ModelSettings) -> Iterator[Finding]:
     platform.registry.verify(name, champion.version)
     fact = f"Version {champion.version} in production, its file is as it was registered"
     yield Finding(name, "warning" if why else "good", paused + fact, resume)
+
+
+def _columns(platform: Platform, model: ModelSettings) -> Iterator[Finding]:
+    """The columns that it names."""
+    try:
+        refuse_unknown_columns(model, platform.catalogue)
+    except WrongSetting as error:
+        yield Finding(model.name, "broken", str(error), f"Correct {platform.settings_file(model)}.")
 
 
 def _landing(platform: Platform, models: Sequence[ModelSettings]) -> Iterator[Finding]:

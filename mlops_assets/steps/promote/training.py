@@ -25,6 +25,7 @@ from mlops_assets.steps.promote.gate import Scored
 from mlops_assets.steps.promote.golden import golden_file
 from mlops_assets.steps.promote.reproduction import code_version
 from mlops_assets.world.atomic import write_bytes
+from mlops_assets.world.columns import refuse_unknown_columns
 from mlops_assets.world.model_data import EVENT_TIME, LABEL, ModelData, TrainingSet
 from mlops_assets.world.platform import Platform, fitted_until
 
@@ -35,8 +36,10 @@ def prepare(platform: Platform, model: ModelSettings, *, as_of: datetime | None 
     Raises:
         CannotJudge: there is no matured window to judge a challenger on, or too few rows before it.
         FileNotFoundError: a golden set is agreed and not there.
+        WrongSetting: the YAML names a column that there is not.
     """
     golden_file(platform, model)
+    refuse_unknown_columns(model, platform.catalogue)
     now = as_of or platform.now(model)
     training_scope = scope(platform, model, as_of=now)
     training = training_scope.data.training_set(known_by=training_scope.known_by, before=training_scope.before)

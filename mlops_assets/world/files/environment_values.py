@@ -19,7 +19,10 @@ from pydantic import BaseModel, model_validator
 
 M = TypeVar("M", bound=BaseModel)
 FieldPath = tuple[str | int, ...]
-_TEMPLATE = re.compile(r"\{\{\s*(env\b[^{}]*?)\s*\}\}")
+_TEMPLATE = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
+_OPEN = "{{"
+_PROSE = "description"
+"""The field in which braces may be meant as they stand."""
 _NAMED = re.compile(
     r"""env\.(?P<name>[A-Za-z_]\w*)"""
     r"""|env\(\s*(['"])(?P<called>[A-Za-z_]\w*)\2\s*(,\s*(['"])(?P<else>.*?)\5\s*)?\)"""
@@ -67,7 +70,9 @@ def _put_in(values: Any, place: FieldPath, faults: list[tuple[FieldPath, str]]) 
         return {key: _put_in(value, (*place, key), faults) for key, value in values.items()}
     if isinstance(values, list):
         return [_put_in(value, (*place, number), faults) for number, value in enumerate(values)]
-    if not isinstance(values, str) or not _TEMPLATE.search(values):
+    if not isinstance(values, str) or _OPEN not in values:
+        return values
+    if place[-1:] == (_PROSE,) and not any(part.startswith("env") for part in _TEMPLATE.findall(values)):
         return values
     if place == ("name",):
         faults.append((place, "a name cannot stand in the environment: tables and records are called by it. Write it."))
@@ -85,6 +90,8 @@ def _value(text: str) -> Any:
     Raises:
         WrongVariable: it names no variable, or one that is not set.
     """
+    if _OPEN in _TEMPLATE.sub("", text):
+        raise WrongVariable(f"{text[:100]!r} opens {{{{ and does not close it: write {{{{ env.NAME }}}}.")
     whole = _TEMPLATE.fullmatch(text)
     if whole is None:
         return _TEMPLATE.sub(lambda part: _read(part[1]), text)

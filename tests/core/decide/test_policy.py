@@ -433,9 +433,9 @@ def test_the_policy_reads_yaml_and_survives_the_round_trip() -> None:
         ({"coldown": "7d"}, "use one of window, cooldown"),
         ({"budget": "many"}, "4 per 30d"),
         ({"cooldown": "soon"}, "for example 7d"),
-        ({"drift_breaches": 0}, "1 or more"),
-        ({"min_gain": -1}, "zero or more"),
-        ({"growth": 0}, "a share above zero"),
+        ({"drift_breaches": 0}, "from 1 to"),
+        ({"min_gain": -1}, "from 0 to below 1, for example 0.01"),
+        ({"growth": 0}, "above 0"),
         ({"growth": "often"}, "or never"),
     ],
 )

@@ -208,9 +208,9 @@ def test_the_fields_survive_yaml_and_json() -> None:
         ({"mode": "ask"}, "set act, or propose"),
         ({"quiet_hours": "08:00-18:00"}, "write a list"),
         ({"quiet_hours": ["noon"]}, "for example 08:00-18:00"),
-        ({"price_money": -1}, "zero or more"),
+        ({"price_money": -1}, "0 or more"),
         ({"price_money": "40 EUR"}, "write a number"),
-        ({"price_horizon": "0d"}, "above zero"),
+        ({"price_horizon": "0d"}, "above 0d"),
     ],
 )
 def test_a_wrong_field_names_the_remedy(fields: dict, remedy: str) -> None:

@@ -145,7 +145,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"search": "grid", "params": {name: list(range(1, 12)) for name in ("a", "b", "c")}},
         r"lists 1,331 combinations, and 1,000 are tried at most: list fewer values, or leave search to optuna",
     ),
-    "no fold": ({"cv": 0}, r"training.cv is 0: set it to 1 or more"),
+    "no fold": ({"cv": 0}, r"training.cv is 0: write a whole number from 1 to 50"),
 }
 
 

@@ -256,12 +256,13 @@ def test_days_that_resemble_the_day_before_promote_no_more_of_them(days: int, rh
         ({"rule": "non_inferior"}, "set it above zero, such as 0.02"),
         ({"rule": "non_inferior", "margin": 0.02, "min_gain": 0.1}, "rule non_inferior takes none"),
         ({"margin": 0.02}, "set rule: non_inferior"),
-        ({"margin": 2.0, "rule": "non_inferior"}, "write a share of the champion's value, such as 0.02"),
-        ({"margin": float("inf"), "rule": "non_inferior"}, "write a share of the champion's value"),
-        ({"margin": -0.02, "rule": "non_inferior"}, "set it above zero"),
+        ({"margin": 2.0, "rule": "non_inferior"}, "from 0 to 1, for example 0.02"),
+        ({"margin": float("inf"), "rule": "non_inferior"}, "from 0 to 1, for example 0.02"),
+        ({"margin": -0.02, "rule": "non_inferior"}, "from 0 to 1"),
         ({"min_gain": 0.02}, "set relative or absolute"),
         ({"confidence": 95}, "for example 0.95"),
-        ({"slice_margin": -0.1}, "zero or more"),
+        ({"slice_margin": -0.1}, "from 0 to 1"),
+        ({"rule": "relative", "min_gain": 2.0}, "share of the champion's value below 1, for example 0.02"),
     ],
 )
 def test_a_wrong_policy_names_the_remedy(fields: dict, remedy: str) -> None:

@@ -104,11 +104,23 @@ def _label(model: ModelSettings) -> ModelSettings:
     return model.model_copy(update={"label": model.label.model_copy(update={"column": "is_later"})})
 
 
+def _blocks(model: ModelSettings) -> ModelSettings:
+    performance = replace(model.monitoring.performance, blocks="customer")
+    return model.model_copy(update={"monitoring": model.monitoring.model_copy(update={"performance": performance})})
+
+
+def _watched(model: ModelSettings) -> ModelSettings:
+    on = model.retrain.changed({"on": [{"drift": {"psi": 0.2, "features": ["feat_flight__distnce"]}}]})
+    return model.model_copy(update={"retrain": on})
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
         (_label, "its label is is_later, and lbl_flight_delay has is_late"),
         (lambda m: m.model_copy(update={"grain": "month"}), "its grain is month, and its sources land by day, none"),
+        (_blocks, "monitoring.performance.blocks names 'customer', which is neither a column of lbl_flight_delay nor"),
+        (_watched, "retrain.on: drift: feat_flight__distnce is not a feature of feat_"),
         (lambda m: m.model_copy(update={"timezone": "UTC"}), "its days are those of UTC, those of flights"),
         (
             lambda m: m.model_copy(update={"features": ["feat_gone"]}),

@@ -44,13 +44,17 @@ def declared(folder: Path, **attributes: Any) -> ModelSettings:
         ("{{ env('NOT_SET', '2024-02-01') }}", date(2024, 2, 1)),
         ("{{ env('NOT_SET', '[1, 2]') }}", "[1, 2]"),
         ("{{ env('NOT_SET', '') }}", None),
-        ("{{ customer }} of {{ environment }}", "{{ customer }} of {{ environment }}"),
         (7, 7),
     ],
 )
 def test_a_value_stands_there_as_if_it_were_written(written: Any, value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("X", "30")
     assert put_in({"a": [{"b": written}]}) == ({"a": [{"b": value}]}, [])
+
+
+def test_braces_of_a_description_are_its_own() -> None:
+    own = {"description": "One row of {{ customer }}."}
+    assert put_in(own) == (own, [])
 
 
 def test_both_readers_of_the_files_read_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,11 +91,18 @@ def test_both_readers_of_the_files_read_the_same(tmp_path: Path, monkeypatch: py
             {"training": {"trials": "{{ env.NOT_SET }}"}},
             r"defs.yaml:\d+: attributes.training.trials: the environment variable NOT_SET is not set. Set it for every",
         ),
-        ({"training": {"trials": "{{ env.MANY }}"}}, r"attributes.training.trials: .*valid integer"),
+        ({"training": {"trials": "{{ env.MANY }}"}}, r"attributes.training.trials: it is 'many', which is no number"),
         (
             {"metric": "{{ env['X'] }}"},
             r"attributes.metric: {{ env\['X'\] }} names no environment variable: write",
         ),
+        ({"metric": "{{ evn.X }}"}, r"attributes.metric: {{ evn.X }} names no environment variable: write {{ env.NAME"),
+        ({"training": {"window": "rolling: {{ days }}d"}}, r"attributes.training.window: {{ days }} names no"),
+        (
+            {"training": {"window": "rolling: {{ env.X d"}},
+            r"attributes.training.window: .* opens {{ and does not close",
+        ),
+        ({"owners": ["team:{{ Env.TEAM }}"]}, r"attributes.owners.0: {{ Env.TEAM }} names no environment variable"),
         ({"name": "{{ env.TEAM }}_delay"}, r"attributes.name: a name cannot stand in the environment"),
     ],
 )

@@ -19,24 +19,19 @@ from msgspec import Meta, Struct
 from pydantic_core import core_schema
 
 from mlops_assets.core.decide.evidence import CheckKind, CheckResult
-from mlops_assets.core.drift.policy import NDCG_LIMIT, DriftPolicy
+from mlops_assets.core.drift.policy import JS, KL, NDCG_LIMIT, P_VALUE, PSI, WASSERSTEIN, DriftPolicy
+from mlops_assets.core.limits.ranges import COUNT, PART, SOME_TIME, Length, Range
+from mlops_assets.core.stats.metric_limits import DROP, LIMIT
 from mlops_assets.core.time.windows import parse_duration
 
-Share = Annotated[float, Meta(ge=0.0, le=1.0)]
-Level = Annotated[float, Meta(gt=0.0, lt=1.0)]
-Distance = Annotated[float, Meta(ge=0.0)]
-Count = Annotated[int, Meta(ge=1)]
+_LEVEL = Range(0, 1, 0.9, above=True, below=True)
+_LAG = Length("0d", "3650d", "3d", above=True)
 
 
 def _shown(value: Any) -> str:
     if isinstance(value, list | tuple):
         return " ".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _positive(text: str, field: str) -> None:
-    if parse_duration(text) <= timedelta(0):
-        raise ValueError(f"{field} is {text}: set it above zero, for example 7d")
 
 
 class Trigger(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -98,7 +93,7 @@ class Trigger(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unkn
 class _Windowed(Trigger, frozen=True, kw_only=True):
     """A trigger that looks at monitoring windows; see `in_a_row`."""
 
-    windows: Count = 1
+    windows: Annotated[int, COUNT] = 1
 
     @property
     def in_a_row(self) -> int:
@@ -139,16 +134,16 @@ class OnDrift(_Windowed, frozen=True, kw_only=True):
     word = kind = "drift"
     of: Annotated[str, Meta(pattern="^(inputs|scores)$")] = "inputs"
     features: tuple[str, ...] = ()
-    psi: Distance | None = None
-    ks_p: Level | None = None
-    chi2_p: Level | None = None
-    kl: Distance | None = None
-    js: Share | None = None
-    wasserstein: Distance | None = None
-    new_category_share: Share | None = None
-    missing_change: Share | None = None
-    outside_share: Share | None = None
-    max_share: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.0
+    psi: Annotated[float | None, PSI] = None
+    ks_p: Annotated[float | None, P_VALUE] = None
+    chi2_p: Annotated[float | None, P_VALUE] = None
+    kl: Annotated[float | None, KL] = None
+    js: Annotated[float | None, JS] = None
+    wasserstein: Annotated[float | None, WASSERSTEIN] = None
+    new_category_share: Annotated[float | None, PART] = None
+    missing_change: Annotated[float | None, PART] = None
+    outside_share: Annotated[float | None, PART] = None
+    max_share: Annotated[float, PART] = 0.0
 
     def __post_init__(self) -> None:
         if self._given() and not self.is_checked:
@@ -184,8 +179,8 @@ class OnPerformance(_Windowed, frozen=True, kw_only=True):
 
     word = kind = "performance"
     metric: str | None = None
-    floor: float | None = None
-    max_drop: Share | None = None
+    floor: Annotated[float | None, LIMIT] = None
+    max_drop: Annotated[float | None, DROP] = None
     sure: bool = False
 
     def __post_init__(self) -> None:
@@ -208,7 +203,7 @@ class OnImportance(_Windowed, frozen=True, kw_only=True):
     """
 
     word = kind = "importance"
-    ndcg: Level = NDCG_LIMIT
+    ndcg: Annotated[float, _LEVEL] = NDCG_LIMIT
 
 
 class OnNovelty(_Windowed, frozen=True, kw_only=True):
@@ -220,7 +215,7 @@ class OnNovelty(_Windowed, frozen=True, kw_only=True):
     """
 
     word = kind = "novelty"
-    share: Annotated[float, Meta(gt=0.0, lt=1.0)]
+    share: Annotated[float, Range(0, 1, 0.01, above=True, below=True)]
 
 
 class OnData(Trigger, frozen=True, kw_only=True):
@@ -232,8 +227,8 @@ class OnData(Trigger, frozen=True, kw_only=True):
     """
 
     word, kind = "data", "new_data"
-    rows: Count | None = None
-    files: Count | None = None
+    rows: Annotated[int | None, Range(1, 1e9, 500, whole=True)] = None
+    files: Annotated[int | None, COUNT] = None
 
     def __post_init__(self) -> None:
         if (self.rows is None) == (self.files is None):
@@ -248,10 +243,7 @@ class OnFreshness(Trigger, frozen=True, kw_only=True):
     """
 
     word = kind = "freshness"
-    lag: str
-
-    def __post_init__(self) -> None:
-        _positive(self.lag, "lag")
+    lag: Annotated[str, _LAG]
 
 
 class OnSchedule(Trigger, frozen=True, kw_only=True):
@@ -264,7 +256,7 @@ class OnSchedule(Trigger, frozen=True, kw_only=True):
     """
 
     word = kind = "schedule"
-    every: str | None = None
+    every: Annotated[str | None, SOME_TIME] = None
     cron: str | None = None
     timezone: str | None = None
 
@@ -272,7 +264,6 @@ class OnSchedule(Trigger, frozen=True, kw_only=True):
         if (self.every is None) == (self.cron is None):
             raise ValueError("it has one rhythm: set every or cron")
         if self.every is not None:
-            _positive(self.every, "every")
             if self.timezone is not None:
                 raise ValueError("a timezone is for a cron: remove it")
             return

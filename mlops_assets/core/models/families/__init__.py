@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from mlops_assets.core.limits.ranges import Allowed
 from mlops_assets.core.models.families.skops_file import is_skops
 from mlops_assets.core.models.matrix import FloatMatrix
 from mlops_assets.core.models.recipe import CONTINUED, Recipe
@@ -111,6 +112,8 @@ class Family(Protocol):
 
     defaults: Mapping[str, Any]
     """Parameters of the first trial, so that a short search is never worse than none."""
+    ranges: Mapping[str, Allowed]
+    """What each of them may be: with all else its library refuses to fit, or fits nothing."""
     ending: str
     """Of its file's name."""
     most_trials: int

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from mlops_assets.core.limits.ranges import LARGEST, Allowed, Range
 from mlops_assets.core.models.families import Attempt, Rows
 from mlops_assets.core.models.families.estimator import scored
 from mlops_assets.core.models.families.foreign import is_foreign
@@ -61,6 +62,10 @@ class Sgd(Linear):
     """A linear model fitted by stochastic gradient descent (Bottou 2010)."""
 
     defaults: Mapping[str, Any] = {"eta0": 0.001, "alpha": 1e-5}
+    ranges: Mapping[str, Allowed] = {
+        "eta0": Range(0, 1_000, 0.001, above=True),
+        "alpha": Range(0, LARGEST, 1e-5),
+    }
     most_trials = 16
 
     def suggest(self, trial: Any) -> dict[str, Any]:

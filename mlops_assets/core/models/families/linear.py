@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlops_assets.core.limits.ranges import LARGEST, Allowed, Range
 from mlops_assets.core.models.families import Attempt, Rows
 from mlops_assets.core.models.families.skops_file import base_of, dumps, loads, without_base
 from mlops_assets.core.models.matrix import FloatMatrix
@@ -39,6 +40,7 @@ class Linear:
     """Logistic regression, or ridge regression (also where the metric is the mean absolute error)."""
 
     defaults: Mapping[str, Any] = {"C": 1.0}
+    ranges: Mapping[str, Allowed] = {"C": Range(0, LARGEST, 1, above=True)}
     most_trials = 8
     ending = "skops"
     on_gpu = False

@@ -22,6 +22,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from mlops_assets.core.limits.ranges import LARGEST, Allowed, Choice, Range
 from mlops_assets.core.models.families import Rows
 from mlops_assets.core.models.families.incremental import Sgd, pass_on
 from mlops_assets.core.models.matrix import CannotTrain
@@ -41,6 +42,11 @@ class River(Sgd):
     """Logistic regression (several classes: one against the rest) or linear regression, by river."""
 
     defaults: Mapping[str, Any] = {"optimizer": "adam", "rate": 0.01, "l2": 1e-5}
+    ranges: Mapping[str, Allowed] = {
+        "optimizer": Choice(("adam", "sgd")),
+        "rate": Range(0, 1_000, 0.01, above=True),
+        "l2": Range(0, LARGEST, 1e-5),
+    }
     libraries = (*Sgd.libraries, "river")
 
     def suggest(self, trial: Any) -> dict[str, Any]:

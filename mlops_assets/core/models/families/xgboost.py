@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from mlops_assets.core.limits.ranges import LARGEST, Allowed, Range
 from mlops_assets.core.models.families import Attempt, Rows
 from mlops_assets.core.models.families.one_row import FewRows
 from mlops_assets.core.models.matrix import FloatMatrix, types_of
@@ -30,6 +31,8 @@ MAX_BIN = 256
 PROBE_BINS = 64
 """Of a fit that nobody will serve: 50,000 synthetic rows x 50 take two thirds of the time and rank as well (AUC 0.7846,
 not 0.7839); on a million rows the AUC is 0.0006 lower."""
+_DEEPEST = 30
+"""Levels of a tree: a leaf for each of a billion rows. XGBoost would ask for memory without end."""
 FOREST_TREES = 100
 """Trees of a random forest, per class."""
 
@@ -62,6 +65,14 @@ class Boosting:
         "subsample": 0.8,
         "colsample_bytree": 0.8,
         "reg_lambda": 1.0,
+    }
+    ranges: Mapping[str, Allowed] = {
+        "learning_rate": Range(0, 1, 0.1, above=True),
+        "max_depth": Range(1, _DEEPEST, 6, whole=True),
+        "min_child_weight": Range(0, LARGEST, 10),
+        "subsample": Range(0, 1, 0.8, above=True),
+        "colsample_bytree": Range(0, 1, 0.8, above=True),
+        "reg_lambda": Range(0, LARGEST, 1),
     }
     most_trials = 1_000_000
     ending = "ubj"
@@ -150,6 +161,10 @@ class Forest(Boosting):
         "min_child_weight": 5.0,
         "subsample": 0.63,
         "colsample_bynode": 0.4,
+    }
+    ranges: Mapping[str, Allowed] = {
+        **{name: Boosting.ranges[name] for name in ("max_depth", "min_child_weight", "subsample")},
+        "colsample_bynode": Range(0, 1, 0.4, above=True),
     }
     most_trials = 8
 

@@ -65,25 +65,27 @@ REFUSED = {
     "[{drift: {psi: 0.2}, gain: {}}]": "write one trigger an entry",
     "[{gain: {psi: 0.2}}]": "gain: it contains unknown field `psi`; its fields are none",
     "[{drift: {psii: 0.2}}]": "drift: it contains unknown field `psii`; its fields are .*psi, ks_p",
-    "[{drift: {psi: .inf}}]": "drift: psi is inf: write a number that a window can reach.",
-    "[{performance: {floor: .nan}}]": "performance: floor is nan: write a number",
-    "[{drift: {psi: -0.1}}]": "drift: Expected `float` >= 0.0 - at `psi`",
-    "[{drift: {ks_p: 1.5}}]": "drift: Expected `float` < 1.0 - at `ks_p`",
-    "[{drift: {js: 1.5}}]": "drift: Expected `float` <= 1.0 - at `js`",
-    "[{drift: {max_share: 1.0, psi: 0.2}}]": "Expected `float` < 1.0 - at `max_share`",
-    "[{drift: {psi: high}}]": "drift: Expected `float | null`, got `str` - at `psi`",
+    "[{drift: {psi: .inf}}]": "drift.psi is inf: write a number from 0 to below 41.45, for example 0.2",
+    "[{performance: {floor: .nan}}]": "performance.floor is nan: write a number, for example 0.8",
+    "[{drift: {psi: -0.1}}]": "drift.psi is -0.1: write a number from 0",
+    "[{drift: {ks_p: 1.5}}]": "drift.ks_p is 1.5: write a number between 0 and 1",
+    "[{drift: {js: 1.5}}]": "drift.js is 1.5: write a number from 0 to below 0.8326",
+    "[{drift: {js: 0.9}}]": "drift.js is 0.9: write a number from 0 to below 0.8326",
+    "[{novelty: {share: true}}]": "novelty.share is true, which is no number: write a number between 0 and 1",
+    "[{drift: {max_share: 1.0, psi: 0.2}}]": "drift.max_share is 1.0: write a number from 0 to below 1",
+    "[{drift: {psi: high}}]": "drift.psi is 'high', which is no number: write a number",
     "[{drift: {windows: 2}}]": "it has no limit: set one of psi, .* or write drift alone",
-    "[{drift: {psi: 0.2, windows: 0}}]": "Expected `int` >= 1 - at `windows`",
+    "[{drift: {psi: 0.2, windows: 0}}]": "drift.windows is 0: write a whole number from 1",
     "[{drift: {psi: 0.2, of: labels}}]": "matching regex",
     "[{drift: {psi: 0.2, of: scores, features: [a__b]}}]": "scores have no features",
     "[{performance: {metric: f1}}]": "it has no limit: set floor or max_drop",
-    "[{importance: {ndcg: 1.2}}]": "Expected `float` < 1.0 - at `ndcg`",
+    "[{importance: {ndcg: 1.2}}]": "importance.ndcg is 1.2: write a number between 0 and 1",
     "[{novelty: {}}]": "it lacks the field `share`; its fields are",
     "[{data: {}}]": "it counts one thing: set rows or files",
     "[{data: {rows: 5, files: 2}}]": "it counts one thing",
-    "[{data: {rows: 0}}]": "Expected `int` >= 1 - at `rows`",
-    "[{freshness: {lag: 0d}}]": "lag is 0d: set it above zero",
-    "[{freshness: {lag: soon}}]": "'soon' is not a duration",
+    "[{data: {rows: 0}}]": "data.rows is 0: write a whole number from 1",
+    "[{freshness: {lag: 0d}}]": "lag is 0d: write a length of time above 0d",
+    "[{freshness: {lag: soon}}]": "lag is 'soon', which is not a duration: write a length of time above 0d",
     "[{schedule: {}}]": "it has one rhythm: set every or cron",
     "[{schedule: {every: 7d, cron: '0 2 * * *'}}]": "it has one rhythm",
     "[{schedule: {every: -1d}}]": "not a duration",
@@ -102,3 +104,29 @@ def test_what_cannot_be_meant_is_refused_with_its_remedy(text: str) -> None:
     with pytest.raises(ValueError, match=f"(?s){REFUSED[text]}") as refused:
         RetrainPolicy.from_dict({"on": yaml.safe_load(text)})
     assert str(refused.value).startswith("retrain.on")
+
+
+UNFIT: dict[str, tuple[Any, str]] = {
+    "another task": ({"performance": {"metric": "rmse", "floor": 9.0}}, "rmse is not measured here: name one of"),
+    "no such metric": ({"performance": {"metric": "acuracy", "floor": 0.9}}, "acuracy is not measured here"),
+    "percent": (
+        {"performance": {"metric": "accuracy", "floor": 85}},
+        "performance.floor is 85.0: write a number between 0 and 1, .* accuracy",
+    ),
+    "no loss": ({"performance": {"metric": "log_loss", "floor": 0.0}}, "floor is 0.0: write a number above 0"),
+    "no costs": ({"performance": {"metric": "profit", "floor": 1.0}}, "profit is not measured here"),
+    "another view": ({"drift": {"psi": 0.2, "features": ["feat_card__amount"]}}, "feat_card__amount is of no view"),
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_what_the_models_windows_never_answer_is_refused(name: str) -> None:
+    entry, why = UNFIT[name]
+    triggers = RetrainPolicy.from_dict({"on": [entry]}).on or ()
+    with pytest.raises(ValueError, match=why):
+        refuse_unfit(triggers, task="binary", own_metric="roc_auc", has_costs=False, views=["feat_flight"])
+
+
+def test_every_preset_fits_a_model_of_two_classes() -> None:
+    for triggers in PRESETS.values():
+        refuse_unfit(triggers, task="binary", own_metric="roc_auc", has_costs=False, views=["feat_flight"])
