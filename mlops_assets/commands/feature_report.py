@@ -65,7 +65,11 @@ def feature_report(
     home = Home.from_environment()
     compared = report(Platform.of(home), DBT_PROJECT, against, start=start, rows=rows, progress=_tell(quiet=as_json))
     page = html or home.root / "reports" / "features.html"
-    write_text(page, feature_report_page(compared.views, compared.models, against=against, notes=compared.notes))
+    empty = compared.uncompared
+    write_text(
+        page,
+        feature_report_page(compared.views, compared.models, against=against, notes=compared.notes, uncompared=empty),
+    )
     if as_json:
         say_json({"against": against, **asdict(compared), "page": str(page)})
         return
@@ -93,7 +97,7 @@ def feature_report(
         say_table("What models gain", ["model", "after against before", "with against without"], gains)
     for sentence in compared.notes:
         say(escape(sentence))
-    say(escape(lead(compared.views, compared.models)))
+    say(escape(lead(compared.views, compared.models, empty)))
     say(f"Page: {page}")
 
 

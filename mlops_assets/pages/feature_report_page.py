@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mlops_assets.core.record.plain_values import metric_name
+from mlops_assets.core.record.plain_values import counted, metric_name
 from mlops_assets.core.stats.comparison import Paired
 from mlops_assets.pages.drift import style
 from mlops_assets.pages.feature_report import ModelChange, ViewChange
@@ -18,7 +18,12 @@ _WIDTH, _HEIGHT = 180, 36
 
 
 def feature_report_page(
-    views: Sequence[ViewChange], models: Sequence[ModelChange], *, against: str, notes: Sequence[str]
+    views: Sequence[ViewChange],
+    models: Sequence[ModelChange],
+    *,
+    against: str,
+    notes: Sequence[str],
+    uncompared: Sequence[str] = (),
 ) -> str:
     """One self-contained HTML page; all texts are escaped.
 
@@ -27,26 +32,38 @@ def feature_report_page(
         models: monitored models that read them.
         against: the git ref.
         notes: sentences on what the report was made from.
+        uncompared: feature views that differ and have no rows to be compared on.
     """
     page: str = template("feature_report.html.j2", share=share, gain=gain, line=line).render(
-        views=views, models=models, against=against, told=notes, style=style(), lead=lead(views, models)
+        views=views,
+        models=models,
+        against=against,
+        told=notes,
+        style=style(),
+        lead=lead(views, models, uncompared),
+        heading=", ".join((*(view.view for view in views), *uncompared)) or "No feature view",
     )
     return page
 
 
-def lead(views: Sequence[ViewChange], models: Sequence[ModelChange]) -> str:
-    """The change in a sentence."""
-    if not views:
+def lead(views: Sequence[ViewChange], models: Sequence[ModelChange], uncompared: Sequence[str] = ()) -> str:
+    """The change in a sentence; `uncompared` are the views that differ and have no rows to be compared on."""
+    if not views and not uncompared:
         return "No feature view has changed."
-    counts = {
-        state: sum(change.state == state for view in views for change in view.features)
-        for state in ("new", "gone", "changed")
-    }
-    features = ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "no feature changes"
+    sentences = []
+    if views:
+        counts = {
+            state: sum(change.state == state for view in views for change in view.features)
+            for state in ("new", "gone", "changed")
+        }
+        features = ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "no feature changes"
+        sentences.append(f"{counted(len(views), 'feature view')}: {features}.")
+    if uncompared:
+        sentences.append(f"Cannot judge {', '.join(uncompared)}: no rows to compare.")
     by_model = {change.model: gain(change.against_before) or "cannot judge" for change in models}
-    gains = "; ".join(f"{model}: {of}" for model, of in by_model.items())
-    counted = f"{len(views)} feature view{'s' if len(views) > 1 else ''}: {features}."
-    return f"{counted} Gain of the models: {gains}." if gains else counted
+    if gains := "; ".join(f"{model}: {of}" for model, of in by_model.items()):
+        sentences.append(f"Gain of the models: {gains}.")
+    return " ".join(sentences)
 
 
 def share(value: float | None) -> str:

@@ -29,6 +29,8 @@ from mlops_assets.world.dbt_runs import ANY_HOME, known_files
 
 LIBRARY = Path(__file__).resolve().parents[1] / "dbt"
 """Macros and generic tests for every dbt project, with the `lake` materialization."""
+LIBRARY_LINK = "library"
+"""Where a dbt project reads them: a link in its folder."""
 CATALOGUE_FILE = "feature_catalogue.json"
 _STAMP = "made_from_manifest_of_ns, sixth form"
 _PARSE_LOCK = ".parse.lock"
@@ -70,7 +72,7 @@ def stale_link(project_dir: Path) -> bool:
     Args:
         project_dir: The folder of dbt_project.yml.
     """
-    link = project_dir / "library"
+    link = project_dir / LIBRARY_LINK
     if link.is_dir() and (not link.is_symlink() or not link.readlink().is_absolute() or link.resolve() == LIBRARY):
         return False
     declared = yaml.safe_load((project_dir / "dbt_project.yml").read_text(encoding="utf-8"))
@@ -86,7 +88,7 @@ def link_library(project_dir: Path) -> None:
     if stale_link(project_dir):
         scratch = project_dir / f".library-{os.getpid()}"
         scratch.symlink_to(LIBRARY, target_is_directory=True)
-        scratch.replace(project_dir / "library")
+        scratch.replace(project_dir / LIBRARY_LINK)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -16,6 +17,7 @@ import pytest
 from mlops_assets.world import dbt_runs
 from mlops_assets.world.home import Home
 from tests.checkout import CHECKOUT
+from tests.real_slice import World
 from tests.support import land_raw
 
 PROJECT = CHECKOUT / "dbt_project"
@@ -69,6 +71,11 @@ class Dbt:
         return statuses
 
 
+def git(folder: Path, *arguments: str) -> None:
+    who = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+    subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True)
+
+
 def files(home: Path, folder: str = "*") -> dict[str, bytes]:
     """Every file of the features and labels of a home, by its path."""
     lake = home / "lake"
@@ -112,3 +119,10 @@ def built(new_home: Callable[[], Path]) -> Iterator[tuple[Dbt, dict[str, str]]]:
     """A home built in one pass through February 5, and how every node went; not to be changed."""
     dbt = Dbt(new_home())
     yield dbt, dbt("build", end="2013-02-06")
+
+
+@pytest.fixture
+def home(world: World, slice_home: Home) -> Home:
+    """A home with a champion, and the warehouse that its lake was built with."""
+    shutil.copy(slice_home.warehouse, world.home.warehouse)
+    return world.home

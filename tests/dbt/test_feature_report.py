@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -13,21 +12,16 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from mlops_assets.pages.feature_report_page import feature_report_page
+from mlops_assets.pages.feature_report_page import feature_report_page, lead
 from mlops_assets.steps.features.dbt_ci import NothingToCompare, changed
 from mlops_assets.steps.features.report import report
 from mlops_assets.world import platform
 from mlops_assets.world.dbt_runs import DbtFailed, known_files
 from mlops_assets.world.home import Home
-from tests.dbt.conftest import PROJECT
+from tests.dbt.conftest import PROJECT, git
 from tests.real_slice import World
 
 VIEW = Path("models/features/feat_origin_weather")
-
-
-def git(folder: Path, *arguments: str) -> None:
-    who = ("-c", "user.name=a", "-c", "user.email=a@example.com")
-    subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True)
 
 
 @pytest.fixture
@@ -49,13 +43,6 @@ def project(tmp_path: Path) -> Path:
     column = "      - {name: spread_f, description: Dew point spread., data_type: double}\n      - name: wind_speed"
     yml.write_text(yml.read_text().replace("      - name: wind_speed", column, 1))
     return project
-
-
-@pytest.fixture
-def home(world: World, slice_home: Home) -> Home:
-    """A home with a champion, and the warehouse that its lake was built with."""
-    shutil.copy(slice_home.warehouse, world.home.warehouse)
-    return world.home
 
 
 @pytest.mark.slow
@@ -145,13 +132,30 @@ def test_days_that_one_side_lacks_are_not_judged(world: World, home: Home, rewri
 
 
 @pytest.mark.slow
+def test_from_a_day_after_the_newest_data_nothing_can_be_judged(world: World, home: Home, project: Path) -> None:
+    """The home's own rows would stand on both sides, and gain 0.0000 whatever the change is."""
+    newest = max(world.platform.lake.partitions("features", VIEW.name))
+    found = report(world.platform, project, "main", start="2013-06-01", rows=2_000)
+    assert (found.views, found.uncompared) == ((), (VIEW.name,))
+    assert found.notes[-1].endswith(f"The newest day with data is {newest}: give a --start on or before it.")
+    assert {one.model for one in found.models} == {"flight_delay", "arrival_delay"}
+    for one in found.models:
+        assert (one.against_before, one.against_without) == (None, None)
+        assert one.why.endswith(f"Its newest day with data is {newest}: give a --start on or before it.")
+    page = feature_report_page(found.views, found.models, against="main", notes=(), uncompared=found.uncompared)
+    assert f"Cannot judge {VIEW.name}: no rows to compare." in page
+
+
+@pytest.mark.slow
 def test_a_changed_view_without_data_is_named(world: World, home: Home, rewritten: Path) -> None:
     """The card payments have never landed in this home of flights."""
     sql = rewritten / "models/features/feat_payment.sql"
     sql.write_text(sql.read_text() + "\nlimit 1000000\n")
     found = report(world.platform, rewritten, "main", start="2013-01-15", rows=2_000)
     assert [view.view for view in found.views] == [VIEW.name]
+    assert found.uncompared == ("feat_payment",)
     assert found.notes[-1].startswith("feat_payment: this home has no data of its sources from 2013-01-15 on")
+    assert "Cannot judge feat_payment" in lead(found.views, found.models, found.uncompared)
     why = {one.model: one.why for one in found.models}
     assert "feat_payment has no day" in why["card_fraud"]
     assert why["flight_delay"] == ""

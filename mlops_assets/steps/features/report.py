@@ -7,6 +7,7 @@ read.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -34,7 +35,7 @@ from mlops_assets.pages.feature_report import (
 from mlops_assets.steps.features.dbt_ci import Change, changed
 from mlops_assets.steps.features.look_ahead import guard
 from mlops_assets.steps.features.online_store import compare_online, materialize_online
-from mlops_assets.steps.features.report_basis import late_days, left_out, rests_on, without_data
+from mlops_assets.steps.features.report_basis import late_days, left_out, newest_day, rests_on, without_data
 from mlops_assets.steps.features.two_builds import _files, both_builds, build_sample, row_counts
 from mlops_assets.world.clock import NoDataYet
 from mlops_assets.world.home import Home, HomeSettings, working_in
@@ -54,11 +55,13 @@ class FeatureReport:
         views: feature views that were built anew.
         models: monitored models that read them.
         notes: what it rests on, in sentences.
+        uncompared: feature views that differ and have no rows to be compared on; a note says why.
     """
 
     views: tuple[ViewChange, ...]
     models: tuple[ModelChange, ...]
     notes: tuple[str, ...]
+    uncompared: tuple[str, ...] = ()
 
 
 def report(
@@ -96,7 +99,7 @@ def report(
             if view.name in change.built or (view.name in never and code.get(view.name) != view.code)
         ]
         built = [name for name in names if _partitions(change.home, name)]
-        _fill(change, platform.home)
+        _fill(change, platform.home, but=names)
         late = {name: late_days(unbuilt, change.after.view(name)) for name in names}
         views = []
         for name in built:
@@ -111,9 +114,10 @@ def report(
                 except (CannotJudge, NoDataYet) as why:
                     models.append(ModelChange(model.name, "nothing", (0, 0), None, None, str(why)))
         basis = rests_on(change, platform, ref, built, start)
-        empty = without_data([name for name in names if name not in built], start)
+        uncompared = tuple(name for name in names if name not in built)
+        empty = without_data({name: newest_day(change, platform, name, late[name]) for name in uncompared}, start)
         beside = left_out({source for name in built for source in change.after.view(name).sources}, unbuilt)
-        return FeatureReport(tuple(views), tuple(models), (*basis, *beside, *empty))
+        return FeatureReport(tuple(views), tuple(models), (*basis, *beside, *empty), uncompared)
 
 
 def _partitions(home: Home, view: str) -> set[date]:
@@ -121,14 +125,18 @@ def _partitions(home: Home, view: str) -> set[date]:
     return set(Lake(root=str(home.root)).partitions("features", view))
 
 
-def _fill(change: Change, home: Home) -> None:
-    """Give the scratch home the views that have not changed, and a clock that stands at the end of the data."""
+def _fill(change: Change, home: Home, *, but: Collection[str]) -> None:
+    """Give the scratch home what has not changed, and a clock that stands at the end of the data.
+
+    Never one of the changed views, `but`: with the home's own rows of it the home would be compared with itself.
+    """
+    changed_models = {*but, *change.built}
     change.home.configure(HomeSettings(clock="data", until=home.settings.until))
     for layer in ("features", "labels"):
         (change.home.lake / layer).mkdir(exist_ok=True)
         for folder in (home.lake / layer).iterdir():
             here = change.home.lake / layer / folder.name
-            if folder.is_dir() and not folder.name.startswith(".") and not here.exists():
+            if folder.is_dir() and not folder.name.startswith(".") and folder.name not in changed_models:
                 here.symlink_to(folder, target_is_directory=True)
 
 
@@ -202,9 +210,12 @@ def _common_days(change: Change, platform: Platform, names: Mapping[str, Collect
         days = _partitions(change.home, name).difference(late)
         days_by_view[name] = days & _partitions(platform.home, name) if name in old else days
         if not days_by_view[name]:
+            newest = newest_day(change, platform, name, late)
             raise CannotJudge(
                 f"{name} has no day that was built in this home and with the change",
-                "Build it in this home first (mlops up), land its sources, or give an earlier --start.",
+                f"Its newest day with data is {newest}: give a --start on or before it."
+                if newest
+                else "Build it in this home first (mlops up), or land its sources.",
             )
     first = max(min(days) for days in days_by_view.values())
     return {name: {day for day in days if day >= first} for name, days in days_by_view.items()}
@@ -238,6 +249,8 @@ def _model(
         _joined(home, catalogue, model, labelled, days)
         for home, catalogue in ((platform.home, change.before), (change.home, change.after))
     )
+    for name in days:
+        _require_values(name, sides)
     columns = tuple(
         replace(platform.data(model), catalogue=catalogue).columns for catalogue in (change.before, change.after)
     )
@@ -265,6 +278,20 @@ def _model(
         recipe_of=of,
         metric=model.metric,
     )
+
+
+def _require_values(view: str, sides: Sequence[pd.DataFrame]) -> None:
+    """Refuse to judge a change of features that no labelled row has on either side: it would gain 0 whatever it is.
+
+    Raises:
+        CannotJudge: no row has a value.
+    """
+    values = [frame.filter(regex=f"^{re.escape(view)}__") for frame in sides]
+    if not any(frame.notna().to_numpy().any() for frame in values):
+        raise CannotJudge(
+            f"no labelled row has a value of {view} on the days that both sides have",
+            "Give an earlier --start, or land more labels.",
+        )
 
 
 def _joined(

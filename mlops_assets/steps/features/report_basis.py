@@ -42,13 +42,32 @@ def left_out(sources: Collection[str], unbuilt: Mapping[str, Sequence[str]]) -> 
             )
 
 
-def without_data(names: Sequence[str], start: str | None) -> Iterator[str]:
-    """What was built and has no rows."""
-    if names:
-        days = f" from {start} on" if start else ""
+def newest_day(change: Change, platform: Platform, view: str, late: Collection[date]) -> date | None:
+    """The newest day on which a changed view can be compared: of the home's own rows, or of a new view's sources.
+
+    `late` are the days on which both sides stand on different rows.
+    """
+    lake = platform.lake
+    if view in {old.name for old in change.before.views}:
+        days = set(lake.partitions("features", view))
+    else:
+        days = {day for source in change.after.view(view).sources for day in lake.partitions("raw", source)}
+    return max(days.difference(late), default=None)
+
+
+def without_data(newest: Mapping[str, date | None], start: str | None) -> Iterator[str]:
+    """What differs and has no rows; `newest` is the newest day on which each of these views has some in this home."""
+    since = f" from {start} on" if start else ""
+    for day in sorted(set(newest.values()), key=str):
+        names = [name for name, of in newest.items() if of == day]
         yield (
-            f"{', '.join(names)}: this home has no data of its sources{days}, so nothing of it was compared. "
-            "Land them, or name another home with --home."
+            f"{', '.join(names)}: this home has no data of {'its' if len(names) == 1 else 'their'} sources{since}, so "
+            f"nothing of {'it' if len(names) == 1 else 'them'} was compared. "
+            + (
+                f"The newest day with data is {day}: give a --start on or before it."
+                if day and start
+                else "Land them, or name another home with --home."
+            )
         )
 
 
