@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from mlops_assets.core.drift.statistics import LARGEST_JS, LARGEST_KL, LARGEST_PSI, figure, p_figure

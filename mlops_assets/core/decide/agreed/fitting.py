@@ -6,20 +6,17 @@ Not here: reading the list (`reading`), what only a home knows (`steps.decide.tr
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mlops_assets.core.decide.agreed.triggers import OnDrift, OnPerformance, Trigger
 from mlops_assets.core.drift.policy import KIND_IN_WORDS, DriftPolicy
+from mlops_assets.core.stats.metric_limits import drops_of, limits_of
 from mlops_assets.core.stats.metrics import PROFIT, Task, metric, metrics_for
 
 if TYPE_CHECKING:
     from mlops_assets.core.drift.grid import Kind
-
-_MOST_JS = math.sqrt(math.log(2.0))
-"""The distance of two distributions that have nothing in common (Lin 1991), by natural logarithms."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ def refuse_unfit(triggers: Sequence[Trigger], model: Watched) -> None:
     """Refuse triggers that a model's windows can never answer.
 
     Raises:
-        ValueError: a metric of another task, a limit that every model breaks or none reaches, a feature that the model
+        ValueError: a metric of another task, a limit outside its range, a feature that the model
             does not have, a monitor without limits; the message ends in the remedy.
     """
     for trigger in triggers:
@@ -66,11 +63,10 @@ def _refuse_performance(trigger: OnPerformance, model: Watched) -> None:
     name = trigger.metric or model.metric
     if name not in known:
         raise ValueError(f"retrain.on: performance: {name} is not measured here: name one of {', '.join(known)}.")
-    if trigger.floor is not None and not metric(name).is_reachable(trigger.floor):
-        raise ValueError(
-            f"retrain.on: performance: not even a faultless model keeps {name} at {trigger.floor:g}: set a limit that "
-            "one can keep."
-        )
+    if trigger.floor is not None:
+        limits_of(metric(name), model.task).refuse("retrain.on: performance.floor", trigger.floor)
+    if trigger.max_drop is not None:
+        drops_of(metric(name), model.task).refuse("retrain.on: performance.max_drop", trigger.max_drop)
     if not trigger.is_checked and not model.holds_performance:
         raise ValueError(
             "retrain.on: performance can never ask, as monitoring.performance has no limit: set its max_drop or floor, "
@@ -94,11 +90,6 @@ def _refuse_drift(trigger: OnDrift, model: Watched) -> None:
         raise ValueError(
             "retrain.on: drift can never ask, as monitoring.drift has every limit off: set one there, or here, for "
             "example drift: {psi: 0.2}."
-        )
-    if trigger.js is not None and trigger.js >= _MOST_JS:
-        raise ValueError(
-            f"retrain.on: drift: no Jensen-Shannon distance is over {_MOST_JS:.2f}, and js is {trigger.js:g}: set a "
-            "lower one, for example 0.1."
         )
     if trigger.of == "scores":
         _refuse_scores(trigger, model)

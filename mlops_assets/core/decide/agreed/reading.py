@@ -6,9 +6,7 @@ Here: what people write, as triggers. Not here: the triggers themselves (`trigge
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -26,8 +24,6 @@ from mlops_assets.core.decide.agreed.triggers import (
 )
 from mlops_assets.core.drift.policy import KL_LIMIT
 from mlops_assets.core.limits.ranges import refuse_outside
-from mlops_assets.core.stats.metric_limits import drops_of, limits_of
-from mlops_assets.core.stats.metrics import PROFIT, Task, metric, metrics_for
 
 _KINDS: dict[str, type[Trigger]] = {
     kind.word: kind
@@ -82,40 +78,6 @@ def _single(value: Any) -> tuple[Any, Any]:
         raise ValueError(f"retrain.on has {value!r}: write one trigger an entry, for example drift: {{psi: 0.2}}")
     ((name, limits),) = value.items()
     return name, {} if limits is None else limits
-
-
-def refuse_unfit(
-    triggers: Sequence[Trigger], *, task: Task, own_metric: str, has_costs: bool, views: Collection[str]
-) -> None:
-    """Refuse triggers that a model's windows can never answer.
-
-    Args:
-        triggers: what was agreed.
-        task: the model's.
-        own_metric: what it is judged by.
-        has_costs: whether profit is measured.
-        views: the feature views that it reads.
-
-    Raises:
-        ValueError: a metric of another task, a limit outside its range, a feature of no view of the model.
-    """
-    known = [*metrics_for(task), *([PROFIT] if has_costs else [])]
-    for trigger in triggers:
-        if isinstance(trigger, OnPerformance):
-            name = trigger.metric or own_metric
-            if name not in known:
-                raise ValueError(
-                    f"retrain.on: performance: {name} is not measured here: name one of {', '.join(known)}."
-                )
-            if trigger.floor is not None:
-                limits_of(metric(name), task).refuse("retrain.on: performance.floor", trigger.floor)
-            if trigger.max_drop is not None:
-                drops_of(metric(name), task).refuse("retrain.on: performance.max_drop", trigger.max_drop)
-        if isinstance(trigger, OnDrift) and (strange := [f for f in trigger.features if f.split("__")[0] not in views]):
-            raise ValueError(
-                f"retrain.on: drift: {strange[0]} is of no view that the model reads: write it as view__feature, with "
-                f"one of {', '.join(views)}."
-            )
 
 
 def measured_metrics(triggers: Sequence[Trigger]) -> list[str]:

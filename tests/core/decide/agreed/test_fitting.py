@@ -24,8 +24,12 @@ OFF = DriftPolicy(**dict.fromkeys(LIMITS))
 UNFIT: dict[str, tuple[Any, dict[str, Any], str]] = {
     "another task": ({"performance": {"metric": "rmse", "floor": 9.0}}, {}, "rmse is not measured here: name one of"),
     "no such metric": ({"performance": {"metric": "acuracy", "floor": 0.9}}, {}, "acuracy is not measured here"),
-    "percent": ({"performance": {"metric": "accuracy", "floor": 85}}, {}, "not even a faultless model keeps accuracy"),
-    "no loss": ({"performance": {"metric": "log_loss", "floor": 0.0}}, {}, "not even a faultless model"),
+    "percent": (
+        {"performance": {"metric": "accuracy", "floor": 85}},
+        {},
+        "floor is 85.0: write a number between 0 and 1",
+    ),
+    "no loss": ({"performance": {"metric": "log_loss", "floor": 0.0}}, {}, "floor is 0.0: write a number above 0"),
     "no costs": ({"performance": {"metric": "profit", "floor": 1.0}}, {}, "profit is not measured here"),
     "another view": ({"drift": {"psi": 0.2, "features": ["feat_card__amount"]}}, {}, "feat_card__amount is of no view"),
     "excluded": (
@@ -40,7 +44,6 @@ UNFIT: dict[str, tuple[Any, dict[str, Any], str]] = {
     ),
     "drift is off": ("drift", {"drift": OFF}, r"monitoring.drift has every limit off: set one there, or here"),
     "performance is off": ("performance", {"holds_performance": False}, "monitoring.performance has no limit: set its"),
-    "beyond any distance": ({"drift": {"js": 0.9}}, {}, r"no Jensen-Shannon distance is over 0.83, and js is 0.9"),
     "scores are numbers": ({"drift": {"of": "scores", "chi2_p": 0.05}}, {}, "chi2_p says nothing of numbers: set psi"),
     "scores by hours": (
         {"drift": {"of": "scores", "psi": 0.2}},

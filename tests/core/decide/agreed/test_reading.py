@@ -104,29 +104,3 @@ def test_what_cannot_be_meant_is_refused_with_its_remedy(text: str) -> None:
     with pytest.raises(ValueError, match=f"(?s){REFUSED[text]}") as refused:
         RetrainPolicy.from_dict({"on": yaml.safe_load(text)})
     assert str(refused.value).startswith("retrain.on")
-
-
-UNFIT: dict[str, tuple[Any, str]] = {
-    "another task": ({"performance": {"metric": "rmse", "floor": 9.0}}, "rmse is not measured here: name one of"),
-    "no such metric": ({"performance": {"metric": "acuracy", "floor": 0.9}}, "acuracy is not measured here"),
-    "percent": (
-        {"performance": {"metric": "accuracy", "floor": 85}},
-        "performance.floor is 85.0: write a number between 0 and 1, .* accuracy",
-    ),
-    "no loss": ({"performance": {"metric": "log_loss", "floor": 0.0}}, "floor is 0.0: write a number above 0"),
-    "no costs": ({"performance": {"metric": "profit", "floor": 1.0}}, "profit is not measured here"),
-    "another view": ({"drift": {"psi": 0.2, "features": ["feat_card__amount"]}}, "feat_card__amount is of no view"),
-}
-
-
-@pytest.mark.parametrize("name", UNFIT)
-def test_what_the_models_windows_never_answer_is_refused(name: str) -> None:
-    entry, why = UNFIT[name]
-    triggers = RetrainPolicy.from_dict({"on": [entry]}).on or ()
-    with pytest.raises(ValueError, match=why):
-        refuse_unfit(triggers, task="binary", own_metric="roc_auc", has_costs=False, views=["feat_flight"])
-
-
-def test_every_preset_fits_a_model_of_two_classes() -> None:
-    for triggers in PRESETS.values():
-        refuse_unfit(triggers, task="binary", own_metric="roc_auc", has_costs=False, views=["feat_flight"])
