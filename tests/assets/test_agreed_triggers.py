@@ -199,7 +199,7 @@ def test_what_cannot_fire_says_so_at_the_trigger(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     entry, why = SILENT[name]
-    world = drifting.with_settings(retrain=agreed(entry, {"drift": {"psi": 50.0}}))
+    world = drifting.with_settings(retrain=agreed(entry, {"drift": {"psi": 40.0}}))
     assert requests(world) == []
     assert f"It cannot fire: {why}" in decided(world).reasons[0]
     silent = next(result for result in decided(world).evidence["triggers"] if "cannot fire" in result["sentence"])
