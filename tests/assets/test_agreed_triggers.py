@@ -208,7 +208,7 @@ def test_what_cannot_fire_says_so_at_the_trigger(
         assert f"annot fire: {why}" in " ".join(mlops(*command).output.split()), command
     lines = mlops("why", "flight_delay").output.splitlines()
     own = [line.strip() for line in lines if ": 0.0% drifted, limit 0.0%: holds" in line]
-    assert own == ["drift (psi 50): 0.0% drifted, limit 0.0%: holds"]
+    assert own == ["drift (psi 40): 0.0% drifted, limit 0.0%: holds"]
     assert max(map(len, lines[:-1])) <= 80
 
 
