@@ -28,6 +28,7 @@ from mlops_assets.core.limits.ranges import (
     Range,
     refuse_outside,
 )
+from mlops_assets.core.models.families import GOING_ON
 from mlops_assets.core.models.training_settings import TrainingSettings
 from mlops_assets.core.models.training_window import TrainingWindow
 from mlops_assets.core.performance.against_baseline import OnFailing
@@ -86,13 +87,26 @@ class TrainingSpec(TrainingSettings):
         window: `auto` (default): the one that has led in the probe's looks, all history until there are any;
             `expanding`: all history; `rolling: 90d`: the newest 90 days; `decay: 60d`: all history, each row counting
             half with every 60 days of age.
+        pipeline: a file of skops beside the model's YAML, with transformers of scikit-learn that rows go through
+            before any family sees them; none by default.
     """
 
     window: str = "auto"
+    pipeline: str | None = None
 
     def __post_init__(self) -> None:
         TrainingSettings.__post_init__(self)
         TrainingWindow.parse(self.window)
+        if self.pipeline is None:
+            return
+        if "/" in self.pipeline or not self.pipeline.endswith(".skops"):
+            raise ValueError(
+                f"training.pipeline is {self.pipeline!r}: name a file beside the model's YAML, for example scaled.skops"
+            )
+        if going_on := [name for name in self.families if name in GOING_ON]:
+            raise ValueError(
+                f"training.pipeline is fitted anew with each model, and {going_on[0]} goes on from one: leave one out"
+            )
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))

@@ -26,6 +26,7 @@ from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.stats.metrics import metric, profit
 from mlops_assets.core.time.windows import Window, closed_windows
 from mlops_assets.simulate.policy_files import own_policy
+from mlops_assets.steps.promote.pipelines import transformer_of
 from mlops_assets.steps.promote.training import search
 from mlops_assets.steps.watch.calendar_features import declared_cycles
 from mlops_assets.world.blocks import lasting_blocks_of
@@ -110,7 +111,8 @@ def _recipe(platform: Platform, model: ModelSettings, joined: pd.DataFrame, *, b
         recipe = platform.registry.load(model.name, champion.version).recipe
         return recipe.from_nothing.on_cpu, f"version {champion.version}, the champion"
     known = joined[joined[AVAILABLE_AT] < pd.Timestamp(before.end)]
-    tuned, _ = search(platform.data(model), known, device="cpu")
+    transformer = transformer_of(platform, model)
+    tuned, _ = search(platform.data(model), known, transformer=transformer, device="cpu")
     return tuned.recipe, f"a search on the {len(known):,} rows before {before.end:%Y-%m-%d}, for want of a champion"
 
 

@@ -34,6 +34,7 @@ from mlops_assets.simulate.lives_compared import ScoredPeriod
 from mlops_assets.steps.decide.refits import TRAINING_WINDOW
 from mlops_assets.steps.predict.predictions import read_scores
 from mlops_assets.steps.predict.references import score_matrix
+from mlops_assets.steps.promote.pipelines import transformer_of
 from mlops_assets.steps.promote.training import search
 from mlops_assets.world.atomic import write_bytes, write_text
 from mlops_assets.world.files.state_files import read_state
@@ -215,7 +216,8 @@ class Lives:
         except CannotJudge:
             # There is too little for a gate yet; these lives have none.
             known_by, rows = now, data.training_rows(known_by=now)
-        return search(data, rows, device="cpu")[0].recipe, rows, known_by
+        transformer = transformer_of(self.platform, data.model)
+        return search(data, rows, transformer=transformer, device="cpu")[0].recipe, rows, known_by
 
     def _note(self, period: Window, **values: Any) -> None:
         record = self._record()

@@ -137,6 +137,8 @@ def _cannot_continue(
     origin = family.removesuffix(CONTINUED)
     if recipe.family not in (origin, family) or recipe.task != task:
         return f"the champion ({recipe.family}, {recipe.task}) is no {origin} of this task"
+    if recipe.transformer is not None:
+        return "the champion has a transformer, which is fitted anew with each model"
     if not set(recipe.columns) <= set(columns):
         return "the champion has features that are no longer there"
     if task == "multiclass" and class_count(labels) > recipe.classes:

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from mlops_assets.core.models import families
-from mlops_assets.core.models.families import Fitted, Rows, family_called
+from mlops_assets.core.models.families import Fitted, Rows, family_called, family_of
 from mlops_assets.core.models.matrix import (
     FloatMatrix,
     WrongColumns,
@@ -157,7 +157,7 @@ def fit(recipe: Recipe, frame: pd.DataFrame, y: Any, *, base: Model | None = Non
     rows, start = Rows(matrix, labels, row_weights(complete, frame, labels)), None
     if complete.base is not None:
         rows, start = rows.take(_new_to(complete.base, frame)), _content_of(complete.base, base)
-    content = family_called(complete.family).fit(complete, rows, start)
+    content = family_of(complete).fit(complete, rows, start)
     return Model(recipe=complete, content=content)
 
 

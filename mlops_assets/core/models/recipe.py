@@ -55,6 +55,7 @@ class Recipe:
         base: the model that is gone on from; None: it is made from nothing.
         device: what XGBoost fits on, `cpu` or `cuda`. Part of the recipe, for sums in another order give other bytes;
             what was fitted scores on any machine.
+        transformer: what rows go through before the family sees them, not fitted, as `families.transformed` writes it.
     """
 
     family: str
@@ -69,6 +70,7 @@ class Recipe:
     calibration: Calibration | None = None
     base: Base | None = None
     device: str = "cpu"
+    transformer: str | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -115,6 +117,8 @@ class Recipe:
             values["base"] = asdict(self.base)
         if self.device != "cpu":
             values["device"] = self.device
+        if self.transformer is not None:
+            values["transformer"] = self.transformer
         return json.dumps(values, sort_keys=True, ensure_ascii=True)
 
     @classmethod
@@ -139,6 +143,7 @@ class Recipe:
                 calibration=Calibration.from_dict(values["calibration"]) if "calibration" in values else None,
                 base=Base(**values["base"]) if "base" in values else None,
                 device=values.get("device", "cpu"),
+                transformer=values.get("transformer"),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(

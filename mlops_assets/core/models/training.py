@@ -105,6 +105,7 @@ class Goal:
         metric: name in `core.stats.metrics` that trials are ranked by.
         settings: see `TrainingSettings`.
         half_life_days: rows count half with each so many days of age; None: all the same.
+        transformer: what rows go through before any family sees them (`Recipe.transformer`).
     """
 
     columns: Sequence[FeatureColumn]
@@ -112,6 +113,7 @@ class Goal:
     metric: str
     settings: TrainingSettings = field(default_factory=TrainingSettings)
     half_life_days: float | None = None
+    transformer: str | None = None
 
 
 def tune(rows: LabelledRows, goal: Goal, *, family: str | None = None, champion: Recipe | None = None) -> Tuned:
@@ -139,7 +141,8 @@ def tune(rows: LabelledRows, goal: Goal, *, family: str | None = None, champion:
     categories = categories_of(frame, columns)
     matrix = encode(frame, columns, categories)
     check_finite(matrix, columns)
-    dropped = constant_columns(matrix, columns)
+    # A transformer names the columns that it takes.
+    dropped = constant_columns(matrix, columns) if goal.transformer is None else ()
     kept = tuple(column for column in columns if column.name not in dropped)
     if not kept:
         raise all_constant(dropped)
@@ -155,6 +158,7 @@ def tune(rows: LabelledRows, goal: Goal, *, family: str | None = None, champion:
         categories={column.name: categories[column.name] for column in kept if column.kind == "categorical"},
         seed=settings.seed,
         half_life_days=goal.half_life_days,
+        transformer=goal.transformer,
         device=settings.device if kind.on_gpu else "cpu",
         balanced=settings.imbalance == "weights" or (settings.imbalance == "auto" and is_imbalanced(labels)),
     )

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlops_assets.core.models.families import Rows, family_called
+from mlops_assets.core.models.families import Rows, family_of
 from mlops_assets.core.models.recipe import Recipe
 from mlops_assets.core.models.training_settings import TrainingSettings
 from mlops_assets.core.models.trials import Trial, bar_of, curves, table
@@ -89,7 +89,7 @@ class _Search:
         self.template, self.judge = wanted.template, wanted.judge
         self.labels = [fold.validation.y for fold in wanted.folds]
         self.settings, self.first = settings, first or {}
-        self.family = family_called(wanted.template.family)
+        self.family = family_of(wanted.template)
         own = {name: value for name, value in (settings.params or {}).items() if name in self.family.defaults}
         self.set = {name: value for name, value in own.items() if not isinstance(value, list)}
         self.grid = settings.grid(self.family.defaults.keys()) if settings.search == "grid" else None

@@ -22,6 +22,7 @@ from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.core.values.display import some
 from mlops_assets.core.values.libraries import all_installed
 from mlops_assets.steps.decide.upcoming import data_first
+from mlops_assets.steps.promote.pipelines import transformer_of
 from mlops_assets.world.catalogue import DbtParseError, exposures_of
 from mlops_assets.world.columns import refuse_unknown_columns
 from mlops_assets.world.files.state_files import DamagedFile
@@ -184,8 +185,9 @@ def _model(platform: Platform, model: ModelSettings) -> Iterator[Finding]:
 
 
 def _columns(platform: Platform, model: ModelSettings) -> Iterator[Finding]:
-    """The columns that it names."""
+    """The columns and the transformer that it names."""
     try:
+        transformer_of(platform, model)
         refuse_unknown_columns(model, platform.catalogue)
     except WrongSetting as error:
         yield Finding(model.name, "broken", str(error), f"Correct {platform.settings_file(model)}.")

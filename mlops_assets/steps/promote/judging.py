@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from mlops_assets.core.drift.grid import MIN_REFERENCE_ROWS
+from mlops_assets.core.models.families import family_of
 from mlops_assets.core.models.training import Model, Recipe
 from mlops_assets.core.promote.gate import Verdict, verdict
 from mlops_assets.core.promote.outcome import promise
@@ -184,7 +185,7 @@ def _register(case: _Case, shipping: _Shipping | None, conclusion: Verdict, *, d
             FEATURE_CODE: json.dumps(trained.get(FEATURE_CODE, {}), sort_keys=True),
             CONSTANT: json.dumps(trained.get(CONSTANT, [])),
             LIBRARIES: json.dumps(
-                libraries(case.challenger.recipe.family, case.challenger.recipe.device), sort_keys=True
+                libraries(family_of(case.challenger.recipe).libraries, case.challenger.recipe.device), sort_keys=True
             ),
             TRAINING_WINDOW: case.prepared["window"],
             **({PARENT: trained["parent"]} if "parent" in trained else {}),

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import platform as machine
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -83,13 +83,13 @@ class Reproduction:
         return asdict(self)
 
 
-def libraries(family: str = "xgboost", device: str = "cpu") -> dict[str, str]:
-    """Python, the machine's architecture, and the libraries that the bytes of a family's models depend on.
+def libraries(packages: Iterable[str] = ("xgboost",), device: str = "cpu") -> dict[str, str]:
+    """Python, the machine's architecture, and the libraries that the bytes of a model depend on.
 
     And the device that they are fitted on, where it is no CPU. A library that came in another distribution than the
     one of its name says in which: its models may differ.
     """
-    versions = {name: _version(name) for name in (*_DECISIVE, *family_called(family).libraries)}
+    versions = {name: _version(name) for name in (*_DECISIVE, *packages)}
     other = {"device": device} if device != "cpu" else {}
     return {"machine": machine.machine(), "python": machine.python_version(), **versions, **other}
 
@@ -175,7 +175,8 @@ def _differences(tags: Mapping[str, str]) -> list[str]:
     if LIBRARIES not in tags:
         return [*differences, "The libraries that it was trained with are not on record."]
     before = json.loads(tags[LIBRARIES])
-    present = libraries(tags.get("family", "xgboost"), before.get("device", "cpu"))
+    known = [*family_called(tags.get("family", "xgboost")).libraries, *family_called("linear").libraries]
+    present = libraries([name for name in known if name in before], before.get("device", "cpu"))
     changed = [name for name in sorted({*before, *present}) if before.get(name) != present.get(name)]
     return [
         *differences,

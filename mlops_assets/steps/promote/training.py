@@ -23,6 +23,7 @@ from mlops_assets.steps.decide.training_scope import at, scope
 from mlops_assets.steps.features.code_versions import CONSTANT, FEATURE_CODE, built_code
 from mlops_assets.steps.promote.gate import Scored
 from mlops_assets.steps.promote.golden import golden_file
+from mlops_assets.steps.promote.pipelines import transformer_of
 from mlops_assets.steps.promote.reproduction import code_version
 from mlops_assets.world.atomic import write_bytes
 from mlops_assets.world.columns import refuse_unknown_columns
@@ -36,9 +37,10 @@ def prepare(platform: Platform, model: ModelSettings, *, as_of: datetime | None 
     Raises:
         CannotJudge: there is no matured window to judge a challenger on, or too few rows before it.
         FileNotFoundError: a golden set is agreed and not there.
-        WrongSetting: the YAML names a column that there is not.
+        WrongSetting: the YAML names a column that there is not, or a transformer that cannot be read.
     """
     golden_file(platform, model)
+    transformer_of(platform, model)
     refuse_unknown_columns(model, platform.catalogue)
     now = as_of or platform.now(model)
     training_scope = scope(platform, model, as_of=now)
@@ -73,7 +75,7 @@ def train(platform: Platform, model: ModelSettings, *, run_id: str) -> tuple[dic
     champion = platform.registry.champion(model.name)
     since = fitted_until(champion)
     known = Champion(platform.registry.load(model.name, champion.version), since) if champion and since else None
-    tuned, chosen = search(data, training.frame, champion=known)
+    tuned, chosen = search(data, training.frame, champion=known, transformer=transformer_of(platform, model))
     judged = fit(tuned.recipe, training.frame, training.frame[LABEL].to_numpy(), base=known.model if known else None)
     file = candidate_file(platform, model, judged.sha256, tuned.recipe.family)
     write_bytes(file, judged.to_bytes())
@@ -98,7 +100,12 @@ def train(platform: Platform, model: ModelSettings, *, run_id: str) -> tuple[dic
 
 
 def search(
-    data: ModelData, frame: pd.DataFrame, *, champion: Champion | None = None, device: Literal["cpu"] | None = None
+    data: ModelData,
+    frame: pd.DataFrame,
+    *,
+    transformer: str | None,
+    champion: Champion | None = None,
+    device: Literal["cpu"] | None = None,
 ) -> tuple[Tuned, Chosen]:
     """The choice of a family and the search for hyperparameters on training rows.
 
@@ -107,6 +114,7 @@ def search(
     Args:
         data: the model's rows, in the training window that was settled on.
         frame: a training set.
+        transformer: what rows go through first, as `transformer_of` gives it.
         champion: its parameters are tried first, and some families go on from it.
         device: in place of the model's own, where nobody will serve what comes out.
     """
@@ -120,6 +128,7 @@ def search(
             model.metric,
             settings,
             half_life_days=TrainingWindow.parse(model.training.window).half_life_days,
+            transformer=transformer,
         ),
         champion=champion,
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.core.models.families import family_called, skops_file
+from mlops_assets.core.models.families import family_called, family_of, skops_file
 from mlops_assets.core.values.libraries import installed
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from mlops_assets.core.models.matrix import FeatureColumn
     from mlops_assets.core.models.model import Model
+    from mlops_assets.core.models.recipe import Recipe
 
 
 def write_folder(
@@ -43,7 +44,7 @@ def write_folder(
         mlflow_model=description,
         signature=_signature(model, signature_frame) if signature_frame is not None else None,
         # Without them MLflow runs the model to find out: 10 s instead of 0.1 s.
-        pip_requirements=_requirements(model.recipe.family),
+        pip_requirements=_requirements(model.recipe),
     )
     # The very bytes that the hash is of, and a loader that takes texts as well as codes.
     file = model_file(model.recipe.family)
@@ -71,8 +72,8 @@ def model_file(family: str) -> str:
     return f"model.{family_called(family).ending}"
 
 
-def _requirements(family: str) -> list[str]:
-    packages = ("mlops-assets", "numpy", "pandas", *family_called(family).libraries)
+def _requirements(recipe: Recipe) -> list[str]:
+    packages = ("mlops-assets", "numpy", "pandas", *family_of(recipe).libraries)
     return ["==".join(installed(package)) for package in packages]
 
 

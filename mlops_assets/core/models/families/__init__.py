@@ -34,6 +34,7 @@ _MODULES = {
 }
 """Name of a family -> module in this package."""
 FAMILIES: tuple[str, ...] = tuple(_MODULES)
+_TRANSFORMED = "transformed"
 GOING_ON: tuple[str, ...] = tuple(name for name in FAMILIES if name.endswith(CONTINUED))
 """Those that go on from a champion."""
 
@@ -166,10 +167,23 @@ def family_called(name: str) -> Family:
     return import_module(f"{__name__}.{_MODULES[name]}").FAMILY[name]
 
 
+def family_of(recipe: Recipe) -> Family:
+    """What follows a recipe: its family, behind its transformer where it has one."""
+    family = family_called(recipe.family)
+    if recipe.transformer is None:
+        return family
+    behind: Family = import_module(f"{__name__}.{_TRANSFORMED}").Transformed(recipe.family)
+    return behind
+
+
 def read(content: bytes) -> Fitted:
     """A model of any family from its file.
 
     Raises:
         ValueError: the bytes are no model of this platform.
     """
-    return family_called("linear" if is_skops(content) else "xgboost").read(content)
+    fitted = family_called("linear" if is_skops(content) else "xgboost").read(content)
+    if fitted.recipe.transformer is None:
+        return fitted
+    whole: Fitted = import_module(f"{__name__}.{_TRANSFORMED}").opened(fitted, content)
+    return whole

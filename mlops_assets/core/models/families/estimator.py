@@ -39,7 +39,12 @@ class FittedEstimator:
 
 
 def scored(model: Any, matrix: Any, recipe: Recipe) -> np.ndarray:
-    """Scores of a scikit-learn model as the platform has them, float32."""
+    """Scores of a scikit-learn model as the platform has them, float32.
+
+    They are reckoned in double precision: in single precision the sum of a row depends on how many rows are asked for
+    at a time, and the online service, which holds both against each other, would refuse the model.
+    """
+    matrix = matrix.astype(np.float64)
     if recipe.task == "regression":
         return np.asarray(model.predict(matrix), dtype=np.float32)
     chances = model.predict_proba(matrix)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
@@ -19,7 +19,7 @@ from mlops_assets.core.models.recipe import Recipe
 
 TRUSTED = ("numpy.dtype",)
 """Types that skops does not trust by itself, and that a model holds: the type of a number."""
-_RECIPE = "recipe.json"
+RECIPE = "recipe.json"
 _SCHEMA = "schema.json"
 _STATE = "state.json"
 _BASE = "base.skops"
@@ -39,6 +39,16 @@ def dumps(model: Any, recipe: Recipe, *, state: Any = None, base: bytes | None =
         state: what it takes besides to go on learning, as JSON has it; None where the model says it all.
         base: the file of the model that it went on from, itself without one.
     """
+    entries: dict[str, str | bytes] = {RECIPE: recipe.to_json()}
+    if state is not None:
+        entries[_STATE] = json.dumps(state, sort_keys=True)
+    if base is not None:
+        entries[_BASE] = base
+    return packed(model, entries)
+
+
+def packed(model: Any, entries: Mapping[str, str | bytes]) -> bytes:
+    """A skops file of anything that skops can write, with further entries; equal content gives equal bytes."""
     import skops.io
 
     with ZipFile(io.BytesIO(skops.io.dumps(model))) as archive:
@@ -48,13 +58,48 @@ def dumps(model: Any, recipe: Recipe, *, state: Any = None, base: bytes | None =
         with ZipFile(target, "w") as written:
             for name, was in arrays.items():
                 written.writestr(_entry(name), archive.read(was))
-            written.writestr(_entry(_RECIPE), recipe.to_json())
-            if state is not None:
-                written.writestr(_entry(_STATE), json.dumps(state, sort_keys=True))
-            if base is not None:
-                written.writestr(_entry(_BASE), base)
+            for name, content in entries.items():
+                written.writestr(_entry(name), content)
             written.writestr(_entry(_SCHEMA), json.dumps(schema, sort_keys=True))
     return target.getvalue()
+
+
+def with_entries(content: bytes, entries: Mapping[str, str | bytes]) -> bytes:
+    """The same file with other entries, or more of them."""
+    target = io.BytesIO()
+    with ZipFile(io.BytesIO(content)) as archive, ZipFile(target, "w") as written:
+        for name in archive.namelist():
+            if name not in entries:
+                written.writestr(_entry(name), archive.read(name))
+        for name, value in entries.items():
+            written.writestr(_entry(name), value)
+    return target.getvalue()
+
+
+def load_trusted(content: bytes, place: str) -> Any:
+    """What a skops file holds, whoever wrote it.
+
+    Args:
+        content: the file.
+        place: of it, for messages.
+
+    Raises:
+        ValueError: it is no such file, or holds types that are neither scikit-learn's nor numpy's.
+    """
+    import skops.io
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    try:
+        return skops.io.loads(content, trusted=list(TRUSTED))
+    except UntrustedTypesFoundException as error:
+        raise ValueError(
+            f"{place} holds types that are not loaded, since they could run any code ({error}): use transformers of "
+            "scikit-learn and functions of numpy"
+        ) from error
+    except (BadZipFile, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{place} is not a file of skops ({error}): write it with skops.io.dump(pipeline, {place!r})"
+        ) from error
 
 
 def loads(content: bytes) -> tuple[Any, Recipe]:
@@ -68,7 +113,7 @@ def loads(content: bytes) -> tuple[Any, Recipe]:
 
     try:
         with ZipFile(io.BytesIO(content)) as archive:
-            recipe = archive.read(_RECIPE).decode("utf-8")
+            recipe = archive.read(RECIPE).decode("utf-8")
         return skops.io.loads(content, trusted=list(TRUSTED)), Recipe.from_json(recipe)
     except (BadZipFile, KeyError, UntrustedTypesFoundException) as error:
         raise ValueError(
@@ -79,13 +124,13 @@ def loads(content: bytes) -> tuple[Any, Recipe]:
 
 def kept_state(content: bytes) -> Any:
     """What such a file holds besides to go on learning from; None where that is nothing."""
-    held = _held(content, _STATE)
+    held = held_entry(content, _STATE)
     return None if held is None else json.loads(held)
 
 
 def base_of(content: bytes) -> bytes | None:
     """The file of the model that one went on from."""
-    return _held(content, _BASE)
+    return held_entry(content, _BASE)
 
 
 def without_base(content: bytes) -> bytes:
@@ -101,7 +146,8 @@ def without_base(content: bytes) -> bytes:
     return target.getvalue()
 
 
-def _held(content: bytes, name: str) -> bytes | None:
+def held_entry(content: bytes, name: str) -> bytes | None:
+    """One entry of such a file; None where there is none of this name."""
     with ZipFile(io.BytesIO(content)) as archive:
         return archive.read(name) if name in archive.namelist() else None
 

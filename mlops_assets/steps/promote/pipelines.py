@@ -1,0 +1,44 @@
+"""The transformer of a model's own: the file that `training.pipeline` names, read for its recipes.
+
+Here: finding and reading it. Not here: what is done with it (`core.models.families.transformed`).
+"""
+
+from __future__ import annotations
+
+from mlops_assets.core.limits.ranges import WrongSetting
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.world.platform import Platform
+
+_LARGEST = 1_000_000
+"""Bytes: a transformer that is not fitted has a few thousand, and it stands in every recipe."""
+
+
+def transformer_of(platform: Platform, model: ModelSettings) -> str | None:
+    """The transformer that recipes of a model get; None where none is agreed.
+
+    Raises:
+        WrongSetting: the file is not there, or holds none.
+    """
+    named = model.training.pipeline
+    if named is None:
+        return None
+    # A large library, for those alone who have a transformer.
+    from mlops_assets.core.models.families.transformed import unfitted
+
+    places = [platform.settings_file(model).parent / named, platform.home.root / "pipelines" / named]
+    file = next((place for place in places if place.is_file()), None)
+    if file is None:
+        raise WrongSetting(
+            f"training.pipeline of {model.name} names {named}, which is neither {places[0]} nor {places[1]}. Write it "
+            "there with skops.io.dump, or remove the field. Nothing was trained; the champion is unchanged."
+        )
+    content = file.read_bytes()
+    if len(content) > _LARGEST:
+        raise WrongSetting(
+            f"training.pipeline: {file} has {len(content):,} bytes, and {_LARGEST:,} are the most: write the pipeline "
+            "before it is fitted. Nothing was trained; the champion is unchanged."
+        )
+    try:
+        return unfitted(content, str(file))
+    except ValueError as error:
+        raise WrongSetting(f"training.pipeline: {error}. Nothing was trained; the champion is unchanged.") from error

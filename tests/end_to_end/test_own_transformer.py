@@ -1,0 +1,112 @@
+"""A model behind a transformer of the user's, from the file to production: trained, judged, served, made again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pytest
+import skops.io
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import PCA
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from mlops_assets.core.record.entries import Decision, only
+from mlops_assets.serving.engine.arms import verified
+from mlops_assets.simulate.engine import RunFailed
+from mlops_assets.steps.keep.doctor import examine
+from mlops_assets.steps.predict.predictions import SCORE, read_scores
+from mlops_assets.steps.promote.golden import golden_rules, write_golden
+from mlops_assets.steps.promote.reproduction import LIBRARIES, reproduce
+from tests.real_slice import COLD_START, WEEKS, World
+
+MODEL = "flight_delay"
+NAMED = "scaled.skops"
+
+
+def write(world: World, transformer: Any) -> Path:
+    file = world.home.root / "pipelines" / NAMED
+    file.parent.mkdir(exist_ok=True)
+    skops.io.dump(transformer, file)
+    return file
+
+
+def usual(world: World) -> ColumnTransformer:
+    """Components of the numbers, a column a category."""
+    columns = world.platform.data(world.model).columns
+    numbers = [column.name for column in columns if column.kind != "categorical"]
+    texts = [column.name for column in columns if column.kind == "categorical"]
+    one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False, max_categories=20)
+    return ColumnTransformer(
+        [
+            ("numbers", make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), PCA(0.95)), numbers),
+            ("texts", one_hot, texts),
+        ]
+    )
+
+
+@pytest.mark.parametrize("family", ["xgboost", "linear"])
+def test_it_goes_with_the_model_wherever_that_goes(new_world: Callable[..., World], family: str) -> None:
+    world = new_world(training={"families": [family], "pipeline": NAMED, "max_rounds": 15})
+    file = write(world, usual(world))
+    world.at(COLD_START)
+    world.tick()
+    assert world.aliases() == {"champion": 1}
+    # Nobody needs the file any more.
+    file.unlink()
+    registry, platform = world.platform.registry, world.platform
+    champion = registry.load(MODEL, 1)
+    assert champion.recipe.transformer is not None
+    # Batch.
+    first, end = WEEKS[0], WEEKS[1]
+    world.at(end)
+    world.watch(first, end)
+    rows = read_scores(platform, world.model, first, end)
+    assert len(rows) > 1_000
+    assert np.array_equal(champion.predict(rows), rows[SCORE].to_numpy(dtype=np.float32))
+    # Online: one by one as together, bit by bit.
+    assert verified(champion, "models:/flight_delay/1").model is champion
+    # Explanations name features, and not components.
+    assert set(champion.contributions(rows.head(3)).columns) == {*champion.recipe.names, "bias"}
+    # Golden rows, and stock MLflow.
+    write_golden(platform, world.model, rows=6, expires=date(2014, 1, 1))
+    held = world.with_settings(gate={"golden_set": "flight_delay.csv"})
+    (rule,) = golden_rules(held.platform, held.model, champion, date(2013, 3, 1))
+    assert rule.passed
+    import mlflow
+
+    mlflow.set_tracking_uri(registry.client.tracking_uri)
+    stock = mlflow.pyfunc.load_model(f"models:/{MODEL}@champion")
+    some = rows[list(champion.recipe.names)].head(50)
+    assert np.array_equal(stock.predict(some), champion.predict(some))
+    # Made again.
+    assert '"scikit-learn"' in registry.version(MODEL, 1).tags[LIBRARIES]
+    again = reproduce(platform, world.model, 1)
+    assert (again.agrees, again.refitted) == (True, champion.sha256)
+
+
+def test_a_file_that_is_not_there_or_holds_a_model_is_refused_before_a_join(drifting: World) -> None:
+    world = drifting.with_settings(training={"pipeline": NAMED})
+    job = dg.RunRequest(job_name=f"{MODEL}_retrain")
+    with pytest.raises(RunFailed, match=r"training_set: .*names scaled.skops, which is neither .*skops.io.dump"):
+        world.engine.execute(job)
+    write(world, make_pipeline(StandardScaler(), LogisticRegression()))
+    with pytest.raises(RunFailed, match=r"LogisticRegression, which is not a transformer: leave the model out"):
+        world.engine.execute(job)
+    assert world.aliases() == {"champion": 1}
+    (request,) = world.engine.requests(world.sensor)[0]
+    assert only(world.platform.ledger.entries(MODEL), Decision)[-1].id == request.tags["mlops/decision"]
+
+
+def test_the_doctor_names_a_transformer_that_cannot_be_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    asking = world.with_settings(training={"pipeline": NAMED}).model
+    monkeypatch.setattr(type(world.platform), "models", lambda _: {MODEL: asking})
+    found = [finding.what for finding in examine(world.home) if finding.about == MODEL and finding.state == "broken"]
+    assert any("training.pipeline of flight_delay names scaled.skops" in what for what in found), found
