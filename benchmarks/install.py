@@ -2,21 +2,26 @@
 
 Here: walking from the requirements in pyproject.toml through the metadata of what is installed beside this Python,
 with the markers of this platform, and adding up the files that each package's RECORD names (without compiled ones,
-which each machine makes for itself). Not here: an installation: nothing is fetched, so a requirement that is not
-installed is named and not counted. The table goes to benchmarks/install.md.
+which each machine makes for itself): a requirement that is not installed is named and not counted. With `--timed`
+each is installed into an environment of its own, too, twice: with an empty cache of pip, and with a full one. The table
+goes to benchmarks/install.md.
 
-    .venv/bin/python benchmarks/install.py [--before REVISION]
+    .venv/bin/python benchmarks/install.py [--before REVISION] [--timed]
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import subprocess
+import time
 import tomllib
+import venv
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from packaging.requirements import Requirement
@@ -66,7 +71,29 @@ def own(text: str) -> dict[str, list[str]]:
     return {"": project["dependencies"], **project.get("optional-dependencies", {})}
 
 
-def report(before: str | None) -> list[str]:
+def timed(revision: str, folder: Path) -> list[str]:
+    """The lines of a revision: seconds of `pip install`, first from afar and then from pip's cache, and MB on the disk."""
+    source, lines = folder / "source", []
+    source.mkdir(parents=True)
+    archive = subprocess.run(["git", "archive", revision], cwd=ROOT, check=True, capture_output=True).stdout
+    subprocess.run(["tar", "-x", "-C", source], input=archive, check=True)
+    for cache in ("empty", "full"):
+        place = folder / cache
+        venv.create(place, with_pip=True)
+        begin, before = time.monotonic(), os.times()
+        subprocess.run(
+            [place / "bin" / "pip", "install", "-q", source],
+            check=True,
+            env=os.environ | {"PIP_CACHE_DIR": str(folder / "cache")},
+        )
+        wall, after = time.monotonic() - begin, os.times()
+        cpu = sum(after[2:4]) - sum(before[2:4])
+        disk = sum(file.stat().st_size for file in place.rglob("*") if file.is_file() and not file.is_symlink()) / 1e6
+        lines.append(f"| {revision}, pip's cache {cache} | {wall:,.0f} | {cpu:,.0f} | {disk:,.0f} |")
+    return lines
+
+
+def report(before: str | None, *, is_timed: bool) -> list[str]:
     """The lines of the table."""
     now = own((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     # The extras of this project may name each other.
@@ -103,6 +130,11 @@ def report(before: str | None) -> list[str]:
     lines += [f"| {name} {distribution(name).version} | {megabytes(name):,.0f} |" for name in largest]
     if missing | more:
         lines += ["", f"Not installed here, so not counted: {', '.join(sorted(missing | more))}."]
+    if is_timed:
+        lines += ["", "| `pip install` | seconds | of CPU | MB on the disk, compiled |", "| --- | ---: | ---: | ---: |"]
+        for revision in filter(None, (before, "HEAD")):
+            with TemporaryDirectory() as folder:
+                lines += timed(revision, Path(folder))
     return lines
 
 
@@ -110,7 +142,9 @@ def main() -> None:
     """Write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--before", metavar="REVISION", help="also weigh the requirements of this revision")
-    text = "\n".join(report(parser.parse_args().before)) + "\n"
+    parser.add_argument("--timed", action="store_true", help="install each, which needs the network and minutes")
+    options = parser.parse_args()
+    text = "\n".join(report(options.before, is_timed=options.timed)) + "\n"
     (ROOT / "benchmarks" / "install.md").write_text(text, encoding="utf-8")
     print(text, end="")
 
