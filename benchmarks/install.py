@@ -72,7 +72,7 @@ def own(text: str) -> dict[str, list[str]]:
 
 
 def timed(revision: str, folder: Path) -> list[str]:
-    """The lines of a revision: seconds of `pip install`, first from afar and then from pip's cache, and MB on the disk."""
+    """The lines of a revision: seconds of `pip install`, from afar and then from pip's cache, and MB on the disk."""
     source, lines = folder / "source", []
     source.mkdir(parents=True)
     archive = subprocess.run(["git", "archive", revision], cwd=ROOT, check=True, capture_output=True).stdout
