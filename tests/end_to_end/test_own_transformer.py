@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from mlops_assets.core.record.entries import Decision, only
 from mlops_assets.serving.engine.arms import verified
 from mlops_assets.simulate.engine import RunFailed
+from mlops_assets.steps.decide.probe import probe
 from mlops_assets.steps.keep.doctor import examine
 from mlops_assets.steps.predict.predictions import SCORE, read_scores
 from mlops_assets.steps.promote.golden import golden_rules, write_golden
@@ -29,6 +32,7 @@ from tests.real_slice import COLD_START, WEEKS, World
 
 MODEL = "flight_delay"
 NAMED = "scaled.skops"
+QUICK = {"rows": 2_000, "rounds": 10, "refits": ("expanding", "4")}
 
 
 def write(world: World, transformer: Any) -> Path:
@@ -52,6 +56,7 @@ def usual(world: World) -> ColumnTransformer:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["xgboost", "linear"])
 def test_it_goes_with_the_model_wherever_that_goes(new_world: Callable[..., World], family: str) -> None:
     world = new_world(training={"families": [family], "pipeline": NAMED, "max_rounds": 15})
@@ -59,16 +64,18 @@ def test_it_goes_with_the_model_wherever_that_goes(new_world: Callable[..., Worl
     world.at(COLD_START)
     world.tick()
     assert world.aliases() == {"champion": 1}
-    # Nobody needs the file any more.
-    file.unlink()
     registry, platform = world.platform.registry, world.platform
     champion = registry.load(MODEL, 1)
     assert champion.recipe.transformer is not None
-    # Batch.
-    first, end = WEEKS[0], WEEKS[1]
-    world.at(end)
-    world.watch(first, end)
-    rows = read_scores(platform, world.model, first, end)
+    # Batch, monitors, and the probe, whose refits follow the champion's recipe.
+    for first, end in pairwise(WEEKS):
+        world.at(end)
+        world.watch(first, end)
+    looked = probe(platform, world.model.model_copy(update={"probe": replace(world.model.probe, **QUICK)}))
+    assert looked is not None
+    # Nobody needs the file any more.
+    file.unlink()
+    rows = read_scores(platform, world.model, WEEKS[0], WEEKS[-1])
     assert len(rows) > 1_000
     assert np.array_equal(champion.predict(rows), rows[SCORE].to_numpy(dtype=np.float32))
     # Online: one by one as together, bit by bit.
