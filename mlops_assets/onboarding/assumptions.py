@@ -26,9 +26,9 @@ JUDGED_ROWS = MIN_REFERENCE_ROWS * 11 // 10
 
 
 def notes_on(
-    asked: Asked, table: Table, time: TimeColumn, days: Calendar, key: str | None, late: LateLabels | None
+    asked: Asked, table: Table, time: TimeColumn, days: Calendar, rows: list[str], late: LateLabels | None
 ) -> list[str]:
-    """What was assumed about time, rows, and how texts are written."""
+    """What was assumed about time, rows (`rows`, of what names them), and how texts are written."""
     notes = []
     if asked.time is None:
         others = f"; {', '.join(time.others)} would do, too" if time.others else ""
@@ -47,9 +47,7 @@ def notes_on(
         notes.append(
             f"Files land by {days.grain}: {len(days.rows):,} of them from {days.first} to {days.last} (--grain)."
         )
-    notes.append(
-        f"Each row is identified by {key}." if key else "No column identifies a row: rows of a file are numbered."
-    )
+    notes += rows
     if late is not None:
         notes.append(
             f"A label is known at {late.time.name} (--label-time), at most {late.waits_days} days after its row; it "

@@ -43,12 +43,14 @@ class Column:
         name: its plain name from staging on.
         role: how a model takes it; `left out`: it is landed and checked, and no feature is made of it.
         why: the reason, where it is left out.
+        is_name: whether its numbers name rows.
     """
 
     facts: Facts
     name: str
     role: Role
     why: str = ""
+    is_name: bool = False
 
 
 def role_of(facts: Facts) -> tuple[Role, str]:

@@ -7,7 +7,7 @@ found (`times`, `calendar`, `labels`, `columns`, `identity`, `suspects`), the fi
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -28,7 +28,7 @@ from mlops_assets.onboarding.calendar import Calendar, calendar, refuse_strays
 from mlops_assets.onboarding.columns import (
     Column,
     Role,
-    is_key,
+    is_identifier,
     is_nearly_key,
     is_whom,
     plain_names,
@@ -46,6 +46,7 @@ from mlops_assets.onboarding.odd.times_of_day import holds_clocks
 from mlops_assets.onboarding.odd.twelve_hours import clocks_of_twelve
 from mlops_assets.onboarding.ranges import Usual, usual_ranges
 from mlops_assets.onboarding.reading.table import Table, by_digits, read_table, refuse_codes
+from mlops_assets.onboarding.row_names import RowNames, clocks, key_of, row_name_notes, row_names
 from mlops_assets.onboarding.suspects import doubted
 from mlops_assets.onboarding.times import TimeColumn, with_moments
 
@@ -167,11 +168,6 @@ class Plan:
         return format_duration(delay + (timedelta(hours=1) if self.asked.is_hourly else landing[self.calendar.grain]))
 
 
-def _key_of(table: Table, others: Sequence[str]) -> str | None:
-    """The first column, but for those, that names each row."""
-    return next((name for name, facts in table.facts.items() if is_key(facts) and name not in others), None)
-
-
 def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> Plan:
     """Look at the files and decide.
 
@@ -202,16 +198,18 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
     label = label_of(whole, time, late.column if late else asked.label, asked.task)
     _refuse_short(asked, days)
     others = (time.name, label.name)
-    key = late.key if late else _key_of(table, others)
+    naming = row_names(table, time, but=(*others, *filter(None, (asked.entity,))))
+    key = late.key if late else key_of(table, naming, others)
     refuse_codes(table, [name for name in table.facts if name == key or is_nearly_key(table.facts[name])])
-    columns, warnings = _columns(whole, time, label, asked)
+    columns, warnings = _columns(whole, time, label, asked, naming)
     identity = identity_of(
         table, columns, model=asked.name, entity=asked.entity, others=others, declared=declared or {}
     )
     _refuse_featureless(asked, label, columns)
     lands_by = "hour" if asked.is_hourly else days.grain
     measures = [c.facts.name for c in columns if c.role == "numeric"]
-    changed = changed_days(table, time, days, asked.timezone, [*measures, *_measured_label(label, table)])
+    rows = row_name_notes(table, naming, key, asked.name)
+    changed = changed_days(table, time, days, asked.timezone, _with_units(table, time, label, measures, naming))
     return Plan(
         asked=asked,
         table=table,
@@ -226,7 +224,7 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
         usual=usual_ranges(
             table, time, measures, lands_by, without={name: change.condition for name, change in changed.items()}
         ),
-        notes=(*identity.notes, *notes_on(asked, table, time, days, key, late), *label.notes),
+        notes=(*identity.notes, *notes_on(asked, table, time, days, rows, late), *label.notes),
         warnings=(
             *label.warnings,
             *too_few(label, table),
@@ -264,11 +262,17 @@ def _refuse_featureless(asked: Asked, label: Label, columns: tuple[Column, ...])
         )
 
 
-def _measured_label(label: Label, table: Table) -> list[str]:
-    return [label.name] if label.task == "regression" and label.name in table.facts else []
+def _with_units(table: Table, time: TimeColumn, label: Label, measures: list[str], naming: RowNames) -> list[str]:
+    """The columns, and the label, that may be in another unit on some days: neither go with time nor may name rows."""
+    of_label = [label.name] if label.task == "regression" and label.name in table.facts else []
+    names = [*measures, *of_label]
+    without = {*naming.possible, *clocks(table, time, names)}
+    return [name for name in names if name not in without]
 
 
-def _columns(table: Table, time: TimeColumn, label: Label, asked: Asked) -> tuple[tuple[Column, ...], list[str]]:
+def _columns(
+    table: Table, time: TimeColumn, label: Label, asked: Asked, naming: RowNames
+) -> tuple[tuple[Column, ...], list[str]]:
     """What becomes of each column but the time; and what to look at."""
     names = plain_names([n for n in table.facts if n != time.name], table.keywords, taken=(f"{asked.name}_id",))
     suspected = doubted(table, time, label)
@@ -280,6 +284,8 @@ def _columns(table: Table, time: TimeColumn, label: Label, asked: Asked) -> tupl
             role, why = "left out", "it is the label"
         elif name == asked.entity:
             role, why = "left out", "it is the entity; its history is a feature view of its own"
+        elif name in naming.certain:
+            role, why = "left out", naming.certain[name]
         elif role != "left out" and name in suspected:
             role, why = "left out", suspected[name]
             warnings.append(
@@ -294,7 +300,8 @@ def _columns(table: Table, time: TimeColumn, label: Label, asked: Asked) -> tupl
             if facts.missing:
                 option += f", once the {counted(facts.missing, 'row')} without {name} are removed"
             warnings.append(f"{name} names {each}: if rows are about them, {option}. {_TAKEN[role].format(name)}")
-        columns.append(Column(facts, plain, role, why))
+        is_name = name in naming.certain or (facts.is_number and is_identifier(facts))
+        columns.append(Column(facts, plain, role, why, is_name))
     return tuple(columns), warnings
 
 

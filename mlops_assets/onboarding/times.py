@@ -211,6 +211,15 @@ def counted_near(table: Table, facts: Facts, time: TimeColumn) -> TimeFormat | N
     return None
 
 
+def seeming_unit(table: Table, facts: Facts, time: TimeColumn) -> TimeFormat | None:
+    """The unit in which a column of numbers seems to hold times, by its name or by its values; a year alone is none."""
+    if TIME_NAMES.search(facts.name):
+        unit = next(iter(units_of(float(facts.low or 0), float(facts.high or 0))), None)
+    else:
+        unit = digits_of_dates(table, facts) or counted_near(table, facts, time)
+    return None if unit == "yyyy" else unit
+
+
 def digits_of_dates(table: Table, facts: Facts) -> TimeFormat | None:
     """The unit in which so many different numbers are all dates without anything between their digits that they are."""
     units = [unit for unit in _units(table, facts, None) if unit in DIGITS and unit != "yyyy"]

@@ -201,6 +201,9 @@ def _rule(facts: Facts, plan: Plan, time: TimeColumn, usual: Mapping[str, Usual]
             rules.append(f"usual: [{_plain(low)}, {_plain(limits.high)}]")
             if limits.share != SHARE:
                 rules.append(f"unusual_share: {limits.share:g}")
+        # Numbers that name rows go on by themselves. Keys are held against no other day anyway.
+        named = {column.facts.name for column in plan.columns if column.is_name} if table is plan.table else set()
+        rules += ["steady: false"] if facts.name in named - {plan.key} else []
         notes.append(f"seen {_short(facts.low)} to {_short(facts.high)}")
     elif not facts.distinct:
         notes.append("no value seen")

@@ -10,18 +10,16 @@ from __future__ import annotations
 import re
 
 from mlops_assets.core.values.display import shown
-from mlops_assets.core.values.number_times import units_of
 from mlops_assets.core.values.quoted_commands import typed
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.core.values.text_formats import TIMES_IN_WORDS
-from mlops_assets.onboarding.columns import TIME_NAMES
 from mlops_assets.onboarding.odd.merged_codes import code_warnings
 from mlops_assets.onboarding.odd.sentinels import impossible_zeros, sentinels
 from mlops_assets.onboarding.odd.spellings import places_of, spelled, spelled_numbers, texts_of
 from mlops_assets.onboarding.odd.times_of_day import clocks_in
 from mlops_assets.onboarding.odd.twelve_hours import clocks_of_twelve
 from mlops_assets.onboarding.reading.table import Facts, Table
-from mlops_assets.onboarding.times import TimeColumn, counted_near, digits_of_dates
+from mlops_assets.onboarding.times import TimeColumn, seeming_unit
 
 ODD_DAYS = (
     "year({day}) < 1902 or year({day}) > 2199 or {day} in (date '1970-01-01', date '1969-12-31', date '2099-12-31')"
@@ -79,10 +77,7 @@ def _odd(table: Table, facts: Facts, time: TimeColumn) -> str:
         return _odd_day(table, facts)
     if not facts.is_number:
         return clocks_in(table, facts, time) or _like_missing(table, facts) or _spellings(table, facts)
-    unit = next(iter(units_of(float(facts.low or 0), float(facts.high or 0))), None)
-    if not TIME_NAMES.search(facts.name):
-        unit = digits_of_dates(table, facts) or counted_near(table, facts, time)
-    if unit is not None and unit != "yyyy":
+    if (unit := seeming_unit(table, facts, time)) is not None:
         first = table.place(f"{quoted(facts.name)} is not null")
         return (
             f"{facts.name} seems to hold {TIMES_IN_WORDS[unit]} (from {facts.low}; {first}), and is no time to the "
