@@ -181,8 +181,7 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
         NoTime: nothing says when a row is about.
         NoLabel: there is nothing to predict.
     """
-    table = read_table(asked.pattern, reading=asked.reading)
-    table = with_moments(table, asked.moments, asked.timezone)
+    table = with_moments(read_table(asked.pattern, reading=asked.reading), asked.moments, asked.timezone)
     if asked.entity in table.facts:
         table = by_digits(table, str(asked.entity))
     time = event_time(table, asked.time, asked.timezone)
