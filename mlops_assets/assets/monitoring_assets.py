@@ -35,6 +35,7 @@ SERVING_CHECKS = {
 }
 PROBE_CHECKS = {"champion_is_best": "No refit and no kept version would have been better by more than its price."}
 PERFORMANCE_CHECKS = {"performance_holds": "On matured labels the champion is as good as when it was promoted."}
+SLIDING_CHECKS = {"performance_holds_over_24h": "The same over the 24 hours whose labels have matured last."}
 FAILING_CHECKS = {
     "not_worse_than_guessing": "On matured labels the champion is not surely worse than always saying the base rate, "
     "the mean or the class shares of its training labels."
@@ -208,7 +209,9 @@ def _performance_report(model: ModelSettings) -> dg.AssetsDefinition:
         "labels have arrived, with its interval by days, and the share still unlabelled.",
     )
 
-    checks = {**PERFORMANCE_CHECKS, **FAILING_CHECKS, **(FAIRNESS_CHECKS if model.monitoring.fairness.by else {})}
+    slides = SLIDING_CHECKS if model.monitoring.rhythm.every else {}
+    fairness = FAIRNESS_CHECKS if model.monitoring.fairness.by else {}
+    checks = {**PERFORMANCE_CHECKS, **slides, **FAILING_CHECKS, **fairness}
 
     watched_daily = CLASS_CHECKS if model.task == "multiclass" else {}
 

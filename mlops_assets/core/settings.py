@@ -137,7 +137,9 @@ class FairnessSpec(FairnessPolicy):
 class MonitoringSpec(Settings):
     """What is watched, by which windows."""
 
-    window: str = Field(default="7d", description="day, week, month, 7d, sliding: 7d every 1d, or hours: 6h.")
+    window: str = Field(
+        default="7d", description="day, week, month, 7d, sliding: 7d every 1d, hours: 6h, 24h every 1h."
+    )
     slices: list[str] = Field(default_factory=list, description="Columns of the label model or features to judge by.")
     metrics: list[str] = Field(default_factory=list, description="Further metrics to report beside the main one.")
     limits: dict[str, LimitSpec] = Field(
@@ -364,7 +366,7 @@ class ModelSettings(Settings):
             has_costs=bool(self.monitoring.costs),
             drift=self.monitoring.drift,
             holds_performance=bool(self.limits) or any(limit is not None for limit in drops),
-            by_hours=self.monitoring.rhythm.hours is not None,
+            by_hours=self.monitoring.rhythm.parts_days,
         )
         refuse_unfit(self.retrain.on or (), watched)
         return self

@@ -1,7 +1,7 @@
 """The rhythm of a model's monitoring windows: one after the other, sliding, or parts of days.
 
-Here: `7d every 1d` and `6h`, and which windows these make. Not here: the calendar that cuts them (`windows`), which
-reports go by it (`steps.watch`).
+Here: `7d every 1d`, `24h every 1h` and `6h`, and which windows these make. Not here: the calendar that cuts them
+(`windows`), which reports go by it (`steps.watch`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,11 @@ from zoneinfo import ZoneInfo
 from mlops_assets.core.time.windows import Every, Window, closed_windows, midnight, parse_every, window_at
 
 _HOURS = re.compile(r"\s*(\d+)\s*h\s*", re.IGNORECASE)
+_A_DAY = re.compile(r"\s*(?:24\s*h|1\s*d|day)\s+every\s+(\d+)\s*h\s*", re.IGNORECASE)
 _SLIDING = re.compile(r"\s*(.+?)\s+every\s+(.+?)\s*", re.IGNORECASE)
+
+
+_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -25,20 +29,29 @@ class Rhythm:
     Attributes:
         length: of a window; where `hours` are given, of those of labels: a day.
         step: how often one ends.
-        hours: of parts of days; None for whole days.
+        hours: of parts of days; None for whole days. 24 where a day slides by hours.
+        every: hours after which the next window ends, where a day slides by them; else None.
     """
 
     length: Every
     step: Every
     hours: int | None = None
+    every: int | None = None
 
     @property
     def slides(self) -> bool:
         """Whether windows overlap."""
-        return (self.step.unit, self.step.n) != (self.length.unit, self.length.n)
+        return self.every is not None or (self.step.unit, self.step.n) != (self.length.unit, self.length.n)
+
+    @property
+    def parts_days(self) -> bool:
+        """Whether windows are shorter than a day, and so are held against the same hours."""
+        return self.hours is not None and self.every is None
 
     def ending(self, end: datetime, tz: str) -> Window:
         """The window that ends at a moment at which one does."""
+        if self.every is not None:
+            return Window(end - _DAY, end)
         if self.hours is not None:
             return self.next_to_close(end - timedelta(microseconds=1), tz)
         if not self.slides:
@@ -50,20 +63,30 @@ class Rhythm:
         whole = window_at(moment, self.step, tz)
         if self.hours is None:
             return self.ending(whole.end, tz)
-        return next(part for part in _parts(whole, self.hours) if moment < part.end)
+        part = next(part for part in _parts(whole, self.every or self.hours) if moment < part.end)
+        return part if self.every is None else self.ending(part.end, tz)
 
     def last_closed(self, moment: datetime, tz: str) -> Window:
         """The window that ended last by a moment."""
         if self.hours is None:
             return self.ending(window_at(moment, self.step, tz).start, tz)
-        return self.ending(self.next_to_close(moment, tz).start, tz)
+        following = self.next_to_close(moment, tz)
+        # Of windows that overlap the one before does not end where the next begins.
+        ended = following.start if self.every is None else self._begins(following.end, tz)
+        return self.ending(ended, tz)
+
+    def _begins(self, end: datetime, tz: str) -> datetime:
+        """When the step that ends at a moment began."""
+        day = window_at(end - timedelta(microseconds=1), self.step, tz)
+        return next(part.start for part in _parts(day, self.every or 24) if part.end == end)
 
     def closed(self, first: date, now: datetime, tz: str) -> list[Window]:
         """All whole windows since a local day that have ended by now, oldest first."""
         if self.hours is not None:
             days = [*closed_windows(first, now, self.step, tz), window_at(now, self.step, tz)]
-            parts = (part for day in days for part in _parts(day, self.hours))
-            return [part for part in parts if midnight(first, tz) <= part.start and part.end <= now]
+            parts = [part for day in days for part in _parts(day, self.every or self.hours)]
+            ended = parts if self.every is None else [self.ending(part.end, tz) for part in parts]
+            return [window for window in ended if midnight(first, tz) <= window.start and window.end <= now]
         windows = (self.ending(window.end, tz) for window in closed_windows(first, now, self.step, tz))
         return [window for window in windows if window.start >= midnight(first, tz)]
 
@@ -76,7 +99,7 @@ def _parts(day: Window, hours: int) -> list[Window]:
 
 
 def parse_rhythm(text: str) -> Rhythm:
-    """A rhythm as written in YAML: what `parse_every` reads, `7d every 1d`, or `6h`.
+    """A rhythm as written in YAML: what `parse_every` reads, `7d every 1d`, `24h every 1h`, or `6h`.
 
     Raises:
         ValueError: anything else, months that slide, steps that would leave days out, hours that do not part a day.
@@ -86,9 +109,16 @@ def parse_rhythm(text: str) -> Rhythm:
         if not 0 < hours < 24 or 24 % hours:
             raise ValueError(f"{text!r} does not part a day: write 1h, 2h, 3h, 4h, 6h, 8h or 12h")
         return Rhythm(day, day, hours)
+    if by_hours := _A_DAY.fullmatch(str(text)):
+        hours, day = int(by_hours[1]), parse_every("day")
+        if not 0 < hours < 24 or 24 % hours:
+            raise ValueError(f"{text!r} does not part a day: write 24h every 1h, 2h, 3h, 4h, 6h, 8h or 12h")
+        return Rhythm(day, day, 24, hours)
     if not (match := _SLIDING.fullmatch(str(text))):
         every = parse_every(text)
         return Rhythm(every, every)
+    if _HOURS.fullmatch(match[2]):
+        raise ValueError(f"{text!r}: only windows of a day slide by hours: write 24h every {match[2].strip()}")
     length, step = (parse_every(part) for part in match.groups())
     if "month" in (length.unit, step.unit):
         raise ValueError(f"{text!r}: only windows of days or weeks can slide: write 28d every 7d, for example")

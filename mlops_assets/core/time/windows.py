@@ -23,6 +23,7 @@ ANCHOR = date(1970, 1, 5)
 """A Monday. Windows of N days are counted from it, so `7d` is the ISO week and never depends on the first
 file."""
 
+_LONGEST_DAY = timedelta(hours=25)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Unit = Literal["day", "month"]
@@ -59,10 +60,14 @@ class Window:
     def label(self, tz: str) -> str:
         """The window's name: `2013-05` for a month, `2013-05-06` for a day, `2013-05-06..2013-05-12` for others.
 
-        Of a part of a day it is `2013-05-06T06..12`, the hours at which it begins and ends.
+        Of a part of a day it is `2013-05-06T06..12`, the hours at which it begins and ends; of 24 hours that slide
+        `2013-05-06T06..2013-05-07T06`.
         """
         days = self.days(tz)
         first, last = days[0], days[-1]
+        if first != last and self.end - self.start <= _LONGEST_DAY and self.start != midnight(first, tz):
+            begins, ends = (moment.astimezone(ZoneInfo(tz)) for moment in (self.start, self.end))
+            return f"{begins:%Y-%m-%dT%H}..{ends:%Y-%m-%dT%H}"
         if first == last and (self.start, self.end) != (midnight(first, tz), midnight(first + timedelta(days=1), tz)):
             begins, ends = (moment.astimezone(ZoneInfo(tz)) for moment in (self.start, self.end))
             return f"{first}T{begins:%H}..{ends.hour or 24:02}"

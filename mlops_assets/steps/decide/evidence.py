@@ -34,6 +34,7 @@ from mlops_assets.steps.decide.trigger_results import trigger_results
 from mlops_assets.steps.land.source_alarms import IN_QUARANTINE, newest_bad
 from mlops_assets.steps.rollout.fallback import goes_back_to
 from mlops_assets.steps.rollout.moves import rollout_in_words
+from mlops_assets.steps.watch.sliding_performance import NAME as OVER_24H
 from mlops_assets.steps.watch.windows.summaries import failing_told, window_checks
 from mlops_assets.world.landed.landed_files import WHOLE
 from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL, ModelData, TooYoung
@@ -131,7 +132,8 @@ def _counting_windows(
     return [
         (check, window)
         for check, window in known
-        if check.kind != "drift" or counts_since(model, window, fitted=fitted, trained=trained)
+        if not (check.kind == "drift" or check.name == OVER_24H)
+        or counts_since(model, window, fitted=fitted, trained=trained)
     ]
 
 

@@ -74,7 +74,7 @@ def _no_drift(platform: Platform, model: ModelSettings, trigger: OnDrift, now: d
         name, why = next(iter(left_out.items()))
         return f"{name}: {why}"
     judged = [kind for name, kind in chosen.items() if name not in left_out]
-    if not trigger.is_checked and model.monitoring.rhythm.hours is None:
+    if not trigger.is_checked and not model.monitoring.rhythm.parts_days:
         # The scores are watched by the same limits, and are numbers.
         judged.append("numeric")
     why = no_limit_applies(limits, judged)

@@ -49,7 +49,13 @@ from mlops_assets.steps.decide.trigger_reach import out_of_reach
 from mlops_assets.steps.predict.references import SCORE, gate_value
 from mlops_assets.steps.watch.windows.drift_summary import DriftSummary
 from mlops_assets.steps.watch.windows.performance_summary import PerformanceSummary
-from mlops_assets.steps.watch.windows.summaries import WindowSummary, answer_of, judged_folders, read_summary
+from mlops_assets.steps.watch.windows.summaries import (
+    SLIDING,
+    WindowSummary,
+    answer_of,
+    judged_folders,
+    read_summary,
+)
 from mlops_assets.world.landed.landed_files import WHOLE
 from mlops_assets.world.platform import GATE_VALUE, Platform
 
@@ -68,13 +74,22 @@ def trigger_results(
             if counts_since(model, seen.span, fitted=since.fitted, trained=since.trained):
                 results += _of_window(on_drift, folder, seen)
     if on_performance := [t for t in watched if isinstance(t, OnPerformance)]:
-        for _, judged in _windows(platform, model, "performance", PerformanceSummary, since.fitted):
+        for judged in _performances(platform, model, since):
             results += [_of_performance(platform, model, trigger, judged) for trigger in on_performance]
     if on_arrival := [t for t in watched if isinstance(t, OnData | OnFreshness)]:
         ends = sorted(_arrivals(platform, model, now))
         results += [_of_arrivals(trigger, ends, since) for trigger in on_arrival if ends]
     schedules = (trigger for trigger in watched if isinstance(trigger, OnSchedule))
     return (*results, *(schedule_result(trigger, since, now, model.timezone) for trigger in schedules))
+
+
+def _performances(platform: Platform, model: ModelSettings, since: Since) -> Iterator[PerformanceSummary]:
+    """The windows of labels: days, weeks or months, or 24 hours that slide."""
+    slides = model.monitoring.rhythm.every is not None
+    report = SLIDING if slides else "performance"
+    for _, judged in _windows(platform, model, report, PerformanceSummary, since.fitted):
+        if not slides or counts_since(model, judged.span, fitted=since.fitted, trained=since.trained):
+            yield judged
 
 
 def _windows(

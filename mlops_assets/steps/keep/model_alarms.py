@@ -63,6 +63,9 @@ def model_alarms(platform: Platform, model: ModelSettings) -> list[Alarm]:
     since = fitted_until(champion)
     checks = {c.name: c for c in window_checks(platform, model) if since is not None and c.window_end > since}
     failed = [check for check in checks.values() if check.passed is False and check.kind != "failing"]
+    # A day that slides by hours and the whole day have one key: the newer of the two is told.
+    by_age = sorted(failed, key=lambda check: check.window_end)
+    failed = list({(check.kind, check.name if check.kind == "drift" else ""): check for check in by_age}.values())
     alarms = [_failing(platform, model), *(_failed(model.name, check, entries) for check in failed)]
     alarms += [_classes(platform, model.name, champion)]
     alarms += [_worse(model.name, entries), _stopped(model.name, entries), _proposal(platform, model.name)]

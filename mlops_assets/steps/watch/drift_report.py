@@ -112,9 +112,10 @@ def _windows(platform: Platform, model: ModelSettings, now: datetime) -> list[tu
 def _look(platform: Platform, model: ModelSettings, window: Window, state: str) -> _Looked:
     """Judge one window; its table is written, its summary is not yet."""
     folder = folder_of(platform.lake, model.name, "drift", window)
-    by_hours = model.monitoring.rhythm.hours is not None
+    by_hours = model.monitoring.rhythm.parts_days
+    look = seen_in_hours if model.monitoring.rhythm.hours else seen
     try:
-        window_seen = seen_in_hours(platform, model, window) if by_hours else seen(platform, model, window)
+        window_seen = look(platform, model, window)
     except CannotJudge as why:
         platform.lake.write(NO_FEATURES, folder / "features.parquet")
         checks = [cannot(name, "drift", window, model, why) for name in DRIFT_CHECKS]

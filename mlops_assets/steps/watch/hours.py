@@ -1,10 +1,11 @@
-"""Windows shorter than a day: which of them there are, their rows, and the rows of the same hours to compare them with.
+"""Windows that end within a day: which of them there are, their rows, and the rows that they are compared with.
 
 Here: what the drift report reads in place of days. Not here: windows of days (`day_profiles`), the comparison
 (`drift_report`).
 
 A day's predictions are one file that is written anew with each hour, so a window's state is made of its own rows.
-Inputs follow the clock: a night differs from all hours of the reference, so it is held against its nights.
+Inputs follow the clock: a night differs from all hours of the reference, so it is held against its nights. 24 hours
+that slide are held against all.
 """
 
 from __future__ import annotations
@@ -17,15 +18,18 @@ import numpy as np
 import pandas as pd
 
 from mlops_assets.core.drift.grid import MIN_REFERENCE_ROWS
+from mlops_assets.core.drift.local import slice_profiles
 from mlops_assets.core.drift.profile import Profile
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.windows import Window, utc_index
 from mlops_assets.steps.predict.predictions import predicted_days, read_scores
+from mlops_assets.steps.predict.slice_references import Slices
 from mlops_assets.steps.watch.day_profiles import WindowSeen
 from mlops_assets.steps.watch.windows.references import Against, reference_of
 from mlops_assets.steps.watch.windows.reports import judged_rows
 from mlops_assets.steps.watch.windows.samples import ranked_sample
+from mlops_assets.world.columns import slice_columns
 from mlops_assets.world.model_data import EVENT_TIME
 from mlops_assets.world.platform import Platform
 
@@ -69,16 +73,25 @@ def seen_in_hours(platform: Platform, model: ModelSettings, window: Window) -> W
         against=against,
         features=Profile.of(against.reference.features.grid, rows),
         scores=Profile.of(grid, scores),
-        slices={},
+        slices=_slices(model, rows, against),
         sample=ranked_sample(rows, platform.data(model).keys),
         read=(),
     )
 
 
+def _slices(model: ModelSettings, rows: pd.DataFrame, against: Against) -> dict[str, Profile]:
+    """Of 24 hours each slice that the reference has; parts of a day are not compared by slices."""
+    if not isinstance(against.slices, Slices):
+        return {}
+    return slice_profiles(against.slices.grid, rows, {name: rows[name] for name in slice_columns(model, rows)})
+
+
 def _same_hours(model: ModelSettings, against: Against, window: Window) -> Against:
-    """The reference's sample of the hours that a window lies in."""
+    """The reference's sample of the hours that a window lies in; all of it for 24 of them."""
     sample = against.reference.sample
     begins, hours = window.start.astimezone(model.zone).hour, model.monitoring.rhythm.hours or 24
+    if not model.monitoring.rhythm.parts_days:
+        return against
     local = utc_index(sample[EVENT_TIME]).tz_convert(model.timezone)
     alike = sample[(local.hour >= begins) & (local.hour < begins + hours)].reset_index(drop=True)
     if len(alike) < MIN_REFERENCE_ROWS:

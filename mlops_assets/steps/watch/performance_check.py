@@ -18,6 +18,12 @@ from mlops_assets.steps.watch.windows.performance_summary import PerformanceSumm
 from mlops_assets.world.platform import GATE_PREVIOUS, GATE_VALUE, Platform
 
 
+def looks_back(model: ModelSettings) -> bool:
+    """Whether a check needs the windows before: several in a row must break a floor."""
+    further = [limit.floor_windows for limit in model.limits.values()]
+    return max([model.monitoring.performance.floor_windows, *further]) > 1
+
+
 def performance_check(
     platform: Platform,
     model: ModelSettings,

@@ -43,7 +43,8 @@ from mlops_assets.steps.watch.label_report import (
     restatement,
     with_coverage,
 )
-from mlops_assets.steps.watch.performance_check import performance_check
+from mlops_assets.steps.watch.performance_check import looks_back, performance_check
+from mlops_assets.steps.watch.sliding_performance import slide_performance
 from mlops_assets.steps.watch.windows.performance_summary import LabelAges, PerformanceSummary
 from mlops_assets.steps.watch.windows.reports import (
     Watched,
@@ -77,6 +78,23 @@ _SHOWN = 20
 def watch_performance(platform: Platform, model: ModelSettings) -> Watched | None:
     """Judge every window whose predictions or labels changed since the last time, and those still waiting."""
     now = platform.now(model)
+    slid, watched = slide_performance(platform, model, now), _watch_whole(platform, model, now)
+    if not slid:
+        return watched
+    windows, newest = [check.window for check in slid], slid[-1]
+    if watched is None:
+        sentence = newest.sentence
+        return Watched(windows, slid, table=sentence, plot=sentence, reason=sentence)
+    return replace(
+        watched,
+        windows=[*watched.windows, *windows],
+        newest=[*watched.newest, *slid],
+        reason=sentences([watched.reason, newest.sentence]),
+    )
+
+
+def _watch_whole(platform: Platform, model: ModelSettings, now: datetime) -> Watched | None:
+    """The same of the windows that follow one another: what is pooled over windows counts each label once."""
     windows = predicted_windows(platform, model, now)
     if not windows:
         return None
@@ -182,10 +200,7 @@ def _judge_performance(
     keys = [*platform.data(model).keys, EVENT_TIME]
     known = rows.loc[rows[LABEL].notna(), [*keys, LABEL]]
     restated = restatement(folder, before, known, keys)
-    # Other windows are looked at only where several in a row must break a floor.
-    several = [model.monitoring.performance.floor_windows, *(limit.floor_windows for limit in model.limits.values())]
-    in_a_row = max(several) > 1
-    earlier = summaries(platform.lake, model.name, "performance", PerformanceSummary) if in_a_row else []
+    earlier = summaries(platform.lake, model.name, "performance", PerformanceSummary) if looks_back(model) else []
     check = performance_check(platform, model, row, version, earlier)
     reasons = [check.sentence, left_out, _label_pattern(model, rows, row)]
     check = replace(check, sentence=sentences(reasons))

@@ -27,6 +27,21 @@ def test_a_window_of_a_week_ends_every_day() -> None:
     assert [rhythm.ending(window.end, NY) for window in windows] == windows
 
 
+@pytest.mark.parametrize("text", ["24h every 1h", "1d every 1h", "day every 1 h"])
+def test_a_day_slides_by_hours(text: str) -> None:
+    """On 10 March the clocks of New York go from 2 to 3."""
+    rhythm, now = parse_rhythm(text), datetime(2013, 3, 11, 3, 30, tzinfo=UTC)
+    windows = rhythm.closed(date(2013, 3, 9), now, NY)
+    labels = [window.label(NY) for window in windows]
+    assert labels[:3] == ["2013-03-09", "2013-03-09T01..2013-03-10T01", "2013-03-09T02..2013-03-10T03"]
+    assert (labels[-1], len(windows), len(set(labels))) == ("2013-03-09T22..2013-03-10T23", 23, 23)
+    assert {window.end - window.start for window in windows} == {timedelta(hours=24)}
+    assert [rhythm.ending(window.end, NY) for window in windows] == windows
+    assert rhythm.last_closed(now, NY) == windows[-1]
+    assert rhythm.next_to_close(now, NY).end == datetime(2013, 3, 11, 4, tzinfo=UTC)
+    assert (rhythm.slides, rhythm.parts_days) == (True, False)
+
+
 def test_steps_of_a_week_end_on_sundays() -> None:
     windows = parse_rhythm("28d every 1w").closed(date(2013, 1, 1), NOW, NY)
     assert {window.days(NY)[-1].weekday() for window in windows} == {6}
@@ -59,7 +74,9 @@ def test_the_next_and_the_last_window_of_a_moment() -> None:
         ("month every 1d", "only windows of days or weeks can slide: write 28d every 7d"),
         ("7d every month", "only windows of days or weeks can slide"),
         ("1d every 7d", "leaves days out: let a window end at least every 1d"),
-        ("7d every 1h", "'1h' is not a length"),
+        ("7d every 1h", "only windows of a day slide by hours: write 24h every 1h"),
+        ("24h every 5h", "does not part a day: write 24h every 1h, 2h"),
+        ("24h every 24h", "does not part a day"),
         ("5h", "'5h' does not part a day: write 1h, 2h"),
         ("24h", "'24h' does not part a day"),
         ("0h", "'0h' does not part a day"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,7 +24,8 @@ from mlops_assets.core.record.entries import (
 from mlops_assets.core.record.plain_values import as_plain
 from mlops_assets.steps.keep import model_alarms as module
 from mlops_assets.steps.keep.model_alarms import model_alarms
-from mlops_assets.steps.watch.windows.summaries import WindowSummary, write_summary
+from mlops_assets.steps.watch.sliding_performance import NAME as OVER_24H
+from mlops_assets.steps.watch.windows.summaries import SLIDING, WindowSummary, write_summary
 from mlops_assets.world.lake import Lake
 from mlops_assets.world.record.ledger import Ledger
 from tests.checkout import CHECKOUT
@@ -45,9 +46,9 @@ class Floor:
         self.registry = SimpleNamespace(champion=lambda name: self.champion)
         monkeypatch.setattr(module, "fitted_until", lambda version: FITTED if version else None)
 
-    def judged(self, report: str, name: str, *, passed: bool | None) -> None:
-        check = CheckResult(name, report, "2024-03-01..2024-03-07", END, passed, 0.5, 0.6, f"{name} sentence.")  # type: ignore[arg-type]
-        parts = {"window": "2024-03-01..2024-03-07", "start": FITTED, "end": END, "state": "", "version": 1, "rows": 9}
+    def judged(self, report: str, name: str, *, passed: bool | None, kind: str = "", end: datetime = END) -> None:
+        check = CheckResult(name, kind or report, "2024-03-01..2024-03-07", end, passed, 0.5, 0.6, f"{name} sentence.")  # type: ignore[arg-type]
+        parts = {"window": "2024-03-01..2024-03-07", "start": FITTED, "end": end, "state": "", "version": 1, "rows": 9}
         folder = self.lake.folder("reports", MODEL.name, report, "window=2024-03-01T0000")
         write_summary(folder, WindowSummary(**parts, checks=(check,)))
 
@@ -82,6 +83,18 @@ def test_an_alarm_waits_for_the_decision_on_it(floor: Floor) -> None:
     assert alarm["happened"] == "orders: performance_holds sentence."
     assert alarm["did"] == "It is held back (paused): Because."
     assert floor.alarms() == [alarm], "the same state gives the same alarm"
+
+
+def test_of_a_day_that_slides_and_the_whole_day_the_newer_is_told(floor: Floor) -> None:
+    """Both are one incident: told by turns it would be updated at each round."""
+    floor.judged("performance", "performance_holds", passed=False)
+    floor.judged(SLIDING, OVER_24H, passed=False, kind="performance", end=END - timedelta(hours=6))
+    floor.decided("wait", "paused")
+    (alarm,) = floor.alarms()
+    assert alarm["happened"] == "orders: performance_holds sentence."
+    floor.judged("performance", "performance_holds", passed=True)
+    (alarm,) = floor.alarms()
+    assert (alarm["key"], alarm["happened"]) == ("performance/orders", f"orders: {OVER_24H} sentence.")
 
 
 @pytest.mark.parametrize(

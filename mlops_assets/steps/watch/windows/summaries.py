@@ -29,7 +29,8 @@ from mlops_assets.world.files.state_files import read_state
 from mlops_assets.world.lake import Lake
 from mlops_assets.world.platform import Platform
 
-REPORTS = ("drift", "performance")
+SLIDING = "performance_over_24h"
+REPORTS = ("drift", "performance", SLIDING)
 PlainAnswer = Mapping[str, Any]
 """An answer as it is kept (`pages.markdown.answered`), or why there is none."""
 
