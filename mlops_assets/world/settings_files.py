@@ -145,9 +145,10 @@ def _mistakes(document: Document, kind: type[Any], error: ValidationError) -> It
             became = hint_of(document.kind, fault["loc"])
             message = f"there is no such field; {became or 'there are ' + ', '.join(_fields(kind, fault['loc'][:-1]))}"
         named = _NAMED_FIELD.match(message)
-        if not fault["loc"] and named and named[1].partition(".")[0] in _fields(kind, ()):
+        place = named[1].split(".") if named else []
+        if named and place[0] in _fields(kind, ()) and place[: len(fault["loc"])] == list(fault["loc"]):
             # A rule about several fields names the one to change: that one's line is shown.
-            yield _mistake(document, named[1].split("."), f"it {message[named.end() :]}")
+            yield _mistake(document, place, f"it {message[named.end() :]}")
         else:
             yield _mistake(document, fault["loc"], message)
 

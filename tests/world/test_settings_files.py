@@ -82,7 +82,7 @@ def test_the_file_of_a_model_is_found_by_its_name(tmp_path: Path) -> None:
             "performance: {floor: 3}",
             "12: attributes.monitoring.performance.floor: it",
         ),
-        (ModelSettings, MODEL, "cooldown: 7d", "cooldown: 1e9", "13: attributes.retrain: retrain.cooldown is"),
+        (ModelSettings, MODEL, "cooldown: 7d", "cooldown: 1e9", "13: attributes.retrain.cooldown: it is"),
         (ModelSettings, MODEL, "cooldown: 7d", "cooldwn: 7d", "13: attributes.retrain: "),
         (ModelSettings, MODEL, "[feat_orders]", "[feat_orders, 7]", "8: attributes.features.1: "),
     ],

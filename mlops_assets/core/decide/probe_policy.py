@@ -62,8 +62,10 @@ class ProbePolicy:
         bad = [of for of in self.refits if not _is_calendar(of)]
         if bad or not self.refits:
             what = bad or "nothing"
-            msg = f"probe.refits has {what}: write expanding, numbers of windows such as 1, 2 and 4, or decay:2"
-            raise ValueError(msg)
+            raise ValueError(
+                f"probe.refits has {what}: write expanding, numbers of windows such as 1, 2 and 4 (1,000 at most), or "
+                "decay:2"
+            )
         if self.spending not in get_args(Spending):
             msg = f"probe.spending is {self.spending!r}: set each_look, or whole_life"
             raise ValueError(msg)

@@ -15,7 +15,12 @@ from numpy.typing import NDArray
 
 from mlops_assets.core.time.windows import midnight
 
+_MOST_WINDOWS = 1_000
 _Kind = Literal["expanding", "windows", "decay", "since"]
+
+
+def _is_count(text: str) -> bool:
+    return text.isdecimal() and len(text) <= len(str(_MOST_WINDOWS)) and 1 <= int(text) <= _MOST_WINDOWS
 
 
 @dataclass(frozen=True)
@@ -42,16 +47,19 @@ class Calendar:
         kind, _, of = text.partition(":")
         if text == "expanding":
             return cls("expanding")
-        if text.isdigit() and int(text) > 0:
+        if _is_count(text):
             return cls("windows", int(text))
-        if kind == "decay" and of.isdigit() and int(of) > 0:
+        if kind == "decay" and _is_count(of):
             return cls("decay", int(of))
         if kind == "since":
             try:
                 return cls("since", day=date.fromisoformat(of))
             except ValueError:
                 pass
-        raise ValueError(f"{text!r} is not a calendar: write expanding, a number of windows, decay:2 or since:DATE")
+        raise ValueError(
+            f"{text!r} is not a calendar: write expanding, a number of windows (at most {_MOST_WINDOWS:,}), decay:2 or "
+            "since:DATE"
+        )
 
     @property
     def in_words(self) -> str:

@@ -28,8 +28,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Unit = Literal["day", "month"]
 
-_MOST_DAYS = 3650
-"""Of a window: ten years."""
+_MOST_DAYS = 730
+"""Of a window: two years. A thousand of them still lie within the calendar."""
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|min|m|h|d|w)\s*$")
 _SECONDS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 

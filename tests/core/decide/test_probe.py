@@ -133,6 +133,8 @@ def test_what_is_no_candidate_is_refused(name: str) -> None:
     [
         ({"refits": ("some",)}, "write expanding"),
         ({"refits": ("expanding", "0")}, "write expanding"),
+        ({"refits": ("99999999",)}, "1,000 at most"),
+        ({"refits": ("decay:" + "9" * 5000,)}, "1,000 at most"),
         ({"refits": ("since:2024-08-01",)}, "write expanding"),
         ({"refits": ()}, "write expanding"),
         ({"change_level": 0.5}, "for example 0.01"),

@@ -36,7 +36,7 @@ def test_a_calendar_is_read_and_told(text: str, calendar: Calendar, told: str) -
 
 @pytest.mark.parametrize("text", ["", "all", "0", "-1", "1.5", "decay", "decay:0", "decay:x", "since:", "since:May"])
 def test_other_names_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is not a calendar: write expanding, a number of windows, decay:2"):
+    with pytest.raises(ValueError, match=r"is not a calendar: write expanding, a number of windows"):
         Calendar.parse(text)
 
 
