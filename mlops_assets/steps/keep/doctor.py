@@ -20,7 +20,7 @@ from mlops_assets.core.source_groups import Group
 from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.core.values.display import some
 from mlops_assets.core.values.libraries import all_installed
-from mlops_assets.steps.decide.upcoming import data_first
+from mlops_assets.steps.decide.upcoming import data_first, not_loaded_yet
 from mlops_assets.world.catalogue import DbtParseError, exposures_of
 from mlops_assets.world.files.state_files import DamagedFile
 from mlops_assets.world.home import Home
@@ -168,6 +168,7 @@ def _model(platform: Platform, model: ModelSettings) -> Iterator[Finding]:
             return
         fact = data_first(platform, model) or "Nothing has been built for it yet."
         fix = f"mlops up carries on; mlops replay {name} tries it on its history first."
+        fix = "See the message." if fact == not_loaded_yet(platform, model) else fix
         yield Finding(name, "warning", paused + fact, f"If it is wanted: {resume}, and bring its data." if why else fix)
         return
     champion = platform.registry.champion(name)
