@@ -7,7 +7,7 @@ found (`times`, `calendar`, `labels`, `columns`, `identity`, `suspects`), the fi
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -46,7 +46,7 @@ from mlops_assets.onboarding.odd.times_of_day import holds_clocks
 from mlops_assets.onboarding.odd.twelve_hours import clocks_of_twelve
 from mlops_assets.onboarding.ranges import Usual, usual_ranges
 from mlops_assets.onboarding.reading.table import Table, by_digits, read_table, refuse_codes
-from mlops_assets.onboarding.row_names import RowNames, clocks, key_of, row_name_notes, row_names
+from mlops_assets.onboarding.row_names import RowNames, clocks, key_of, row_names
 from mlops_assets.onboarding.suspects import doubted
 from mlops_assets.onboarding.times import TimeColumn, with_moments
 
@@ -204,10 +204,9 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
     identity = identity_of(
         table, columns, model=asked.name, entity=asked.entity, others=others, declared=declared or {}
     )
-    _refuse_featureless(asked, label, columns)
+    rows = naming.notes(table, key, asked.name)
     lands_by = "hour" if asked.is_hourly else days.grain
     measures = [c.facts.name for c in columns if c.role == "numeric"]
-    rows = row_name_notes(table, naming, key, asked.name)
     changed = changed_days(table, time, days, asked.timezone, _with_units(table, time, label, measures, naming))
     return Plan(
         asked=asked,
@@ -252,7 +251,7 @@ def _refuse_short(asked: Asked, days: Calendar) -> None:
         )
 
 
-def _refuse_featureless(asked: Asked, label: Label, columns: tuple[Column, ...]) -> None:
+def _refuse_featureless(asked: Asked, label: Label, columns: Sequence[Column]) -> None:
     if all(column.role == "left out" for column in columns):
         raise CannotOnboard(
             f"No column of {asked.pattern} can be a feature of {label.name}: "
@@ -301,6 +300,7 @@ def _columns(
             warnings.append(f"{name} names {each}: if rows are about them, {option}. {_TAKEN[role].format(name)}")
         is_name = name in naming.certain or (facts.is_number and is_identifier(facts))
         columns.append(Column(facts, plain, role, why, is_name))
+    _refuse_featureless(asked, label, columns)
     return tuple(columns), warnings
 
 

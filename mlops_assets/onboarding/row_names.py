@@ -48,6 +48,32 @@ class RowNames:
     certain: Mapping[str, str]
     possible: tuple[str, ...]
 
+    def notes(self, table: Table, key: str | None, model: str) -> list[str]:
+        """What was assumed of them, with the option that changes it."""
+        differing = [name for name in self.possible if table.facts[name].distinct == table.rows]
+        which = (
+            f" ({some(differing, _NAMED)}: different in all rows; call one {differing[0]}_id, and it does)"
+            if differing
+            else ""
+        )
+        notes = [
+            f"Each row is identified by {key}."
+            if key
+            else f"No column is known to identify a row{which}: rows of a file are numbered."
+        ]
+        if self.certain:
+            notes.append(
+                f"{_listed(list(self.certain))} left out: what names rows, or goes with time alone, tells a model "
+                f"nothing of new ones. If it measures something, add it to feat_{model}."
+            )
+        if self.possible:
+            options = ", ".join(typed("--text", name) for name in self.possible[:_NAMED])
+            notes.append(
+                f"{_listed(self.possible)} taken for numbers, though hardly a value is there twice, and they lie as "
+                f"evenly as identifiers do. What names something is left out by {options}."
+            )
+        return notes
+
 
 def row_names(table: Table, time: TimeColumn, but: Collection[str]) -> RowNames:
     """The columns, but for some, that name rows by their values; times that stand as numbers are none.
@@ -90,33 +116,6 @@ def key_of(table: Table, names: RowNames, but: Collection[str]) -> str | None:
     called = (name for name, facts in table.facts.items() if is_key(facts) and name not in but)
     valued = (name for name in names.certain if table.facts[name].distinct == table.rows)
     return next(called, None) or next(valued, None)
-
-
-def row_name_notes(table: Table, names: RowNames, key: str | None, model: str) -> list[str]:
-    """What was assumed of them, with the option that changes it."""
-    differing = [name for name in names.possible if table.facts[name].distinct == table.rows]
-    which = (
-        f" ({some(differing, _NAMED)}: different in all rows; call one {differing[0]}_id, and it does)"
-        if differing
-        else ""
-    )
-    notes = [
-        f"Each row is identified by {key}."
-        if key
-        else f"No column is known to identify a row{which}: rows of a file are numbered."
-    ]
-    if names.certain:
-        notes.append(
-            f"{_listed(list(names.certain))} left out: what names rows, or goes with time alone, tells a model nothing "
-            f"of new ones. If it measures something, add it to feat_{model}."
-        )
-    if names.possible:
-        options = ", ".join(typed("--text", name) for name in names.possible[:_NAMED])
-        notes.append(
-            f"{_listed(names.possible)} taken for numbers, though hardly a value is there twice, and they lie as "
-            f"evenly as identifiers do. What names something is left out by {options}."
-        )
-    return notes
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ from mlops_assets.core.sources.settings import partition_end
 from mlops_assets.core.time.spans import Span
 from mlops_assets.steps.land.source_alarms import misnamed_files
 from mlops_assets.world.alerts.alerts import Alerts
+from mlops_assets.world.landed.loaded_definitions import note_loaded
 from mlops_assets.world.landed.outlook import Period
 from mlops_assets.world.platform import Platform
 
@@ -46,6 +47,8 @@ def landing_sensor(
     for alert in misnamed_files(platform):
         alerts.send(**alert)
     groups, unloaded = loaded_groups(context, platform)
+    sources, models = _loaded_names(context, platform)
+    note_loaded(platform.home, sources=sources, models=models)
     outlook = platform.sources.outlook(groups)
     # A view that is loaded may have been made to read a source that is not: its group waits until that is, too.
     raw = graph_of(context).get_all_asset_keys()
@@ -65,25 +68,33 @@ def loaded_groups(context: dg.SensorEvaluationContext, platform: Platform) -> tu
     model. It is left alone, and joins nothing that is at work, unless a view that is loaded reads it now.
     """
     keys, sources, models = graph_of(context).get_all_asset_keys(), platform.sources.settings(), platform.models()
-    names = {name: dg.AssetKey(["raw", name]) for name in sources}
-    names |= {name: watching(model)[0] for name, model in models.items()}
+    known_sources, known_models = _loaded_names(context, platform)
 
     def view_is_known(name: str) -> bool:
         return dg.AssetKey(name) in keys
 
-    new = sorted(name for name, key in names.items() if key not in keys)
+    new = sorted({*sources} - known_sources | {*models} - known_models)
     catalogue = platform.catalogue
     of_dbt = [*(view.name for view in catalogue.views), *(label.name for label in catalogue.labels)]
     read = catalogue.sources_of(list(filter(view_is_known, of_dbt)))
     groups = source_groups(
         catalogue,
-        {name: source for name, source in sources.items() if name not in new or name in read},
-        [model for name, model in models.items() if name not in new],
+        {name: source for name, source in sources.items() if name in known_sources or name in read},
+        [model for name, model in models.items() if name in known_models],
         known=view_is_known,
         broken=sources.unread,
     )
     note = f"Declared and not loaded yet, so left alone: {', '.join(new)}. Reload the definitions (Deployment, Reload)."
     return groups, note if new else ""
+
+
+def _loaded_names(context: dg.SensorEvaluationContext, platform: Platform) -> tuple[set[str], set[str]]:
+    """The declared sources and models that are loaded."""
+    keys = graph_of(context).get_all_asset_keys()
+    return (
+        {name for name in platform.sources.settings() if dg.AssetKey(["raw", name]) in keys},
+        {name for name, model in platform.models().items() if watching(model)[0] in keys},
+    )
 
 
 def landing_request(context: dg.SensorEvaluationContext, platform: Platform, period: Period) -> dg.RunRequest:

@@ -20,6 +20,7 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.time.windows import Window
 from mlops_assets.steps.land.source_alarms import newest_bad
 from mlops_assets.world.clock import NoDataYet
+from mlops_assets.world.landed.loaded_definitions import not_loaded
 from mlops_assets.world.platform import Platform
 
 
@@ -47,7 +48,9 @@ def upcoming(platform: Platform, model: ModelSettings, known: Mapping[str, Any])
 
 
 def data_first(platform: Platform, model: ModelSettings) -> str:
-    """What has to come or to be taken in before anything is decided; empty where nothing has."""
+    """What has to be loaded, to come or to be taken in before anything is decided; empty where nothing has."""
+    if why := not_loaded_yet(platform, model):
+        return why
     outlook = platform.sources.outlook([platform.group_of(model)])
     days = [day for period in outlook.periods for day in (period.first, period.last) if day]
     if outlook.periods:
@@ -68,6 +71,18 @@ def data_first(platform: Platform, model: ModelSettings) -> str:
     # By the wall's clock it is some time, with data or without.
     needed = outlook.waiting or [f"Put files of {name} into {platform.home.landing / name}." for name in empty]
     return f"Its data come first. {' '.join(needed)}" if empty else ""
+
+
+def not_loaded_yet(platform: Platform, model: ModelSettings) -> str:
+    """What Dagster has not loaded of a model and its sources, so that nothing follows; empty where it has all."""
+    sources = [source.name for source in platform.sources_of(model)]
+    names = not_loaded(platform.home, sources=sources, models=[model.name])
+    if not names:
+        return ""
+    return (
+        f"Dagster has not loaded {', '.join(names)} yet, and takes nothing in and decides nothing until it has. Reload "
+        "its definitions (Deployment, Reload), or stop mlops up and start it again."
+    )
 
 
 def _next_window(platform: Platform, model: ModelSettings, known: Mapping[str, Any], now: datetime) -> str:

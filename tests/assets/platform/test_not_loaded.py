@@ -12,6 +12,7 @@ import pytest
 from mlops_assets.assets.platform import freshness, sensors
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.steps.land import source_alarms
+from mlops_assets.world.landed.loaded_definitions import not_loaded
 from mlops_assets.world.platform import Platform
 from mlops_assets.world.settings_files import read_settings
 from tests.assets.platform.test_sensors import DAYS, VIEW, Floor, names
@@ -54,6 +55,7 @@ def test_what_is_loaded_goes_on_beside_what_is_not(floor: Floor, name: str) -> N
     assert requests == []
     assert RELOAD.format(name) in told
     assert told.startswith("No new file")
+    assert not_loaded(floor.landing.home, sources=["orders", name], models=[]) == [name]
     requests, told = floor.tick(freshness.freshness_sensor)
     assert requests == []
     assert RELOAD.format(name) in told
@@ -87,11 +89,10 @@ def test_a_model_that_is_not_loaded_joins_no_groups(floor: Floor, monkeypatch: p
     (request,), _ = floor.tick(sensors.landing_sensor)
     assert (result := floor.execute(request)) and result.success
     assert RELOAD.format("joining") in floor.tick(sensors.landing_sensor)[1]
+    assert not_loaded(floor.landing.home, sources=["orders"], models=["joining"]) == ["joining"]
 
 
-def test_a_link_in_the_landing_folder_is_misnamed_and_stops_no_tick(
-    floor: Floor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_link_in_the_landing_folder_is_named_and_stops_no_tick(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source_alarms, "SETTLING", timedelta(0))
     folder = floor.landing.home.landing / "orders"
     folder.mkdir(parents=True)
@@ -99,5 +100,6 @@ def test_a_link_in_the_landing_folder_is_misnamed_and_stops_no_tick(
     (folder / "new\nline\x1b.txt").write_text("x")
     assert floor.tick(sensors.landing_sensor)[0] == []
     (alert,) = floor.sent()
-    assert "No partition claims 2 files" in alert.happened
+    assert f"orders_{DAYS[0]}.csv is a link, and links are not followed; no partition claims 1 file: " in alert.happened
+    assert alert.do.startswith("Put a copy of the file in its place. Rename to match ")
     assert alert.happened.isprintable()

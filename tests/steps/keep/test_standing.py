@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -20,6 +21,7 @@ from mlops_assets.steps.keep.standing import standing
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.home import Home, HomeSettings
 from mlops_assets.world.landed.landed_files import WHOLE
+from mlops_assets.world.landed.loaded_definitions import note_loaded
 from mlops_assets.world.landed.partitions import Taken
 from mlops_assets.world.platform import FITTED_UNTIL, Platform, fitted_until
 from tests.metrics_home import END, MODEL, WINDOW, keep_check
@@ -182,6 +184,25 @@ def test_what_has_landed_is_taken_in_first(platform: Platform) -> None:
     assert looked(platform)["next"] == (
         "What has landed (2013-05-01 to 2013-05-03) is still to be taken in; a decision on it follows."
     )
+
+
+def test_a_model_that_what_runs_has_not_loaded_waits_for_that(platform: Platform) -> None:
+    """A note of the landing sensor tells, while it is fresh: what starts later loads all that is declared."""
+    land(platform, "2013-05-01", "2013-05-02", "2013-05-03")
+    sources = [source.name for source in platform.sources_of(platform.models()[MODEL])]
+    note_loaded(platform.home, sources=sources, models=[])
+    found = looked(platform)["next"]
+    assert found.startswith(
+        f"Dagster has not loaded {MODEL} yet, and takes nothing in and decides nothing until it has."
+    )
+    assert found.endswith("(Deployment, Reload), or stop mlops up and start it again.")
+    note_loaded(platform.home, sources=sources, models=[MODEL])
+    assert "is still to be taken in; a decision on it follows." in looked(platform)["next"]
+    note_loaded(platform.home, sources=sources, models=[])
+    file = platform.home.root / "loaded.json"
+    old = datetime.now(UTC) - timedelta(minutes=6)
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"at": old.isoformat()}))
+    assert "is still to be taken in; a decision on it follows." in looked(platform)["next"]
 
 
 def test_before_the_first_decision_the_next_tick_decides(home: Home) -> None:
