@@ -9,7 +9,7 @@ import os
 import dagster as dg
 
 from mlops_assets.assets.rollout_assets import build_rollout_assets, build_rollout_jobs, build_rollout_sensors
-from mlops_assets.core.settings import RolloutSpec
+from mlops_assets.core.settings_sections import RolloutSpec
 from mlops_assets.world.home import Home
 from mlops_assets.world.platform import Platform
 from tests.moments import Moment

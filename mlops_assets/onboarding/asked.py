@@ -9,8 +9,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mlops_assets.core.settings import Task
 from mlops_assets.core.sources.settings import ModelGrain, known_zone
+from mlops_assets.core.stats.metrics import Task
 from mlops_assets.core.time.windows import parse_duration
 from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.quoted_commands import typed

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
 
-from mlops_assets.core.settings import Task
+from mlops_assets.core.stats.metrics import Task
 from mlops_assets.core.values.display import shown, some
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.onboarding.columns import LABEL_NAMES

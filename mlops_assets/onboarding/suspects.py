@@ -15,9 +15,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from mlops_assets.core.settings import Task
 from mlops_assets.core.stats.intervals import CannotJudge
-from mlops_assets.core.stats.metrics import metric
+from mlops_assets.core.stats.metrics import Task, metric
 from mlops_assets.core.values.sql import free_name, quoted
 from mlops_assets.onboarding.columns import role_of
 from mlops_assets.onboarding.labels import Label

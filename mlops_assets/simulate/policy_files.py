@@ -19,8 +19,9 @@ from mlops_assets.core.decide.agreed.triggers import OnGain, Trigger
 from mlops_assets.core.decide.policy import RetrainPolicy
 from mlops_assets.core.decide.probe_policy import ProbePolicy
 from mlops_assets.core.decide.retrain_policy import SET_BY_PLATFORM, as_fields
-from mlops_assets.core.settings import GateSpec, ModelSettings, ProbeSpec, with_preset
+from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.settings_changes import hint_of, outdated_fields
+from mlops_assets.core.settings_sections import GateSpec, ProbeSpec, with_preset
 from mlops_assets.core.simulate.agreed_on_paper import is_on_paper
 from mlops_assets.core.simulate.backtest import PRESENT
 from mlops_assets.core.simulate.life_settings import LifePolicy

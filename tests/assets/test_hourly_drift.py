@@ -11,7 +11,7 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from mlops_assets.core.settings import MonitoringSpec
+from mlops_assets.core.settings_sections import MonitoringSpec
 from mlops_assets.core.time.windows import midnight
 from mlops_assets.steps.decide.upcoming import upcoming
 from mlops_assets.steps.keep.standing import _known

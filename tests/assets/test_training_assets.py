@@ -12,7 +12,7 @@ import pytest
 from mlops_assets.assets.training_assets import GATE_CHECK, UPSTREAM_CHECK
 from mlops_assets.core.limits.ranges import WrongSetting
 from mlops_assets.core.models.training import CannotTrain
-from mlops_assets.core.settings import PerformanceSpec
+from mlops_assets.core.settings_sections import PerformanceSpec
 from mlops_assets.simulate.engine import RunFailed
 from mlops_assets.steps.promote import training
 from tests.real_slice import World

@@ -18,8 +18,9 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from mlops_assets.cli import app
-from mlops_assets.core import settings
+from mlops_assets.core import settings, settings_sections
 from mlops_assets.core.decide.policy import RetrainPolicy
+from mlops_assets.core.drift import settings as drift_settings
 from mlops_assets.core.sources import pull_settings, stream_settings
 from mlops_assets.core.sources import settings as source_settings
 from mlops_assets.core.stats.metrics import metrics_for
@@ -36,19 +37,19 @@ SECTIONS = {
     ("streams.md", "Source"): stream_settings.StreamSettings,
     ("streams.md", "Stream"): stream_settings.StreamSpec,
     ("models.md", "Model"): settings.ModelSettings,
-    ("models.md", "Label"): settings.LabelSettings,
-    ("models.md", "Training"): settings.TrainingSpec,
-    ("models.md", "Monitoring"): settings.MonitoringSpec,
-    ("models.md", "Drift"): settings.DriftSpec,
-    ("models.md", "Performance"): settings.PerformanceSpec,
-    ("models.md", "Further limits"): settings.LimitSpec,
-    ("models.md", "Fairness"): settings.FairnessSpec,
+    ("models.md", "Label"): settings_sections.LabelSettings,
+    ("models.md", "Training"): settings_sections.TrainingSpec,
+    ("models.md", "Monitoring"): settings_sections.MonitoringSpec,
+    ("models.md", "Drift"): drift_settings.DriftSpec,
+    ("models.md", "Performance"): settings_sections.PerformanceSpec,
+    ("models.md", "Further limits"): settings_sections.LimitSpec,
+    ("models.md", "Fairness"): settings_sections.FairnessSpec,
     ("models.md", "Retraining"): RetrainPolicy,
-    ("models.md", "Probe"): settings.ProbeSpec,
-    ("models.md", "Gate"): settings.GateSpec,
-    ("models.md", "Rollout"): settings.RolloutSpec,
-    ("models.md", "Serving"): settings.ServingSpec,
-    ("models.md", "Events"): settings.EventSpec,
+    ("models.md", "Probe"): settings_sections.ProbeSpec,
+    ("models.md", "Gate"): settings_sections.GateSpec,
+    ("models.md", "Rollout"): settings_sections.RolloutSpec,
+    ("models.md", "Serving"): settings_sections.ServingSpec,
+    ("models.md", "Events"): settings_sections.EventSpec,
 }
 REQUIRED = "required"
 ALL_DEFAULTS = "all defaults"

@@ -20,7 +20,7 @@ from mlops_assets.assets.rollout_assets import build_rollout_assets, build_rollo
 from mlops_assets.assets.training_assets import build_training_assets
 from mlops_assets.core.record.entries import Freeze, Request, Rollback
 from mlops_assets.core.rollout.moves import Rollout
-from mlops_assets.core.settings import RolloutSpec
+from mlops_assets.core.settings_sections import RolloutSpec
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.steps.predict.predictions import read_scores, score_days
 from mlops_assets.steps.predict.scoring_versions import ARM, SHADOW, VERSION

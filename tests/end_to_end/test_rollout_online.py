@@ -17,7 +17,7 @@ from mlops_assets.assets.platform.alert_sensor import alert_sensor
 from mlops_assets.core.models.model import Model
 from mlops_assets.core.record.entries import Request
 from mlops_assets.core.rollout.moves import rollbacks
-from mlops_assets.core.settings import RolloutSpec
+from mlops_assets.core.settings_sections import RolloutSpec
 from mlops_assets.serving.rehearsal.drill_home import DrillHome, worse
 from mlops_assets.serving.rehearsal.traffic import Load, Traffic, newest_events
 from mlops_assets.steps.keep.model_alarms import model_alarms

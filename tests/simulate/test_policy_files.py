@@ -12,7 +12,8 @@ from types import SimpleNamespace
 import pytest
 
 from mlops_assets.core.decide.agreed.reading import PRESETS
-from mlops_assets.core.settings import GateSpec, ModelSettings, ProbeSpec
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.settings_sections import GateSpec, ProbeSpec
 from mlops_assets.core.simulate.life_settings import LifePolicy
 from mlops_assets.simulate import policy_files
 from mlops_assets.simulate.policy_files import not_lived, other_policy, own_policy, read_policies

@@ -17,7 +17,8 @@ from mlops_assets.core.models.matrix import FloatMatrix
 from mlops_assets.core.models.model import Model
 from mlops_assets.core.models.row_scoring import RowScorer
 from mlops_assets.core.rollout.moves import RolloutPolicy
-from mlops_assets.core.settings import ModelSettings, RolloutSpec
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.settings_sections import RolloutSpec
 from mlops_assets.serving.app import build
 from mlops_assets.serving.engine.arms import Arm, Contract, Load, load_arm
 from mlops_assets.serving.http.keys import Keys

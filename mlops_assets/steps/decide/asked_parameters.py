@@ -13,7 +13,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from mlops_assets.core.limits.ranges import WrongSetting
-from mlops_assets.core.settings import ModelSettings, TrainingSpec
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.settings_sections import TrainingSpec
 
 PARAMETERS_TAG = "mlops/parameters"
 """Of a run: the fields of `training:` that its request has set, as JSON."""

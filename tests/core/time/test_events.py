@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from mlops_assets.core.decide.policy import Evidence, History, RetrainPolicy, decide
-from mlops_assets.core.settings import EventSpec
+from mlops_assets.core.settings_sections import EventSpec
 from mlops_assets.core.time.events import DeclaredEvent, is_evidence, named, trained, usual
 from mlops_assets.core.time.windows import Window, midnight
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from mlops_assets.core.settings import ServingSpec
+from mlops_assets.core.settings_sections import ServingSpec
 from mlops_assets.serving.app import build
 from mlops_assets.serving.http.keys import Keys
 from mlops_assets.serving.http.limits import Limits

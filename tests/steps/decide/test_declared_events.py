@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mlops_assets.core.models.model import Model
-from mlops_assets.core.settings import EventSpec
+from mlops_assets.core.settings_sections import EventSpec
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.windows import Window
 from mlops_assets.steps.decide.evidence import gather

@@ -130,7 +130,7 @@ def test_learning_goes_on_with_each_batch_of_labels(new_world: NewWorld) -> None
     ],
 )
 def test_mistakes_are_named_when_the_yaml_is_read(training: dict[str, object], told: str) -> None:
-    from mlops_assets.core.settings import TrainingSpec
+    from mlops_assets.core.settings_sections import TrainingSpec
 
     with pytest.raises(ValueError, match=told):
         TrainingSpec(**training)  # type: ignore[arg-type]

@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 from sklearn import metrics as sk
 
-from mlops_assets.core.settings import FairnessSpec, ModelSettings
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.settings_sections import FairnessSpec
 from mlops_assets.core.stats.metrics import metrics_for
 from mlops_assets.steps.predict.predictions import BATCH, read_scores, score_days
 from mlops_assets.steps.predict.references import read_reference, score_matrix, write_reference

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import brier_score_loss, confusion_matrix
 
-from mlops_assets.core.settings import ONLY_ACCEPTED, LimitSpec, ModelSettings
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.settings_sections import ONLY_ACCEPTED, LimitSpec
 from mlops_assets.steps.predict.predictions import BATCH, SCORE, read_scores
 from mlops_assets.steps.watch.performance_report import watch_performance
 from mlops_assets.steps.watch.windows.reports import Watched

@@ -22,7 +22,7 @@ from mlops_assets.core.models.matrix import CannotTrain, FeatureColumn
 from mlops_assets.core.models.model import Model, Recipe, fit
 from mlops_assets.core.models.row_scoring import RowScorer
 from mlops_assets.core.models.training import Goal, LabelledRows, TrainingSettings, tune
-from mlops_assets.core.settings import TrainingSpec
+from mlops_assets.core.settings_sections import TrainingSpec
 
 COLUMNS = (FeatureColumn("a"), FeatureColumn("b"), FeatureColumn("c", "categorical"), FeatureColumn("d", "boolean"))
 PARAMS: dict[str, dict[str, Any]] = {
