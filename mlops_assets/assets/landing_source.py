@@ -22,7 +22,7 @@ from mlops_assets.assets.partitions import (
 from mlops_assets.assets.retries import OUTSIDE_RETRY
 from mlops_assets.assets.scaffolds import SourceYaml
 from mlops_assets.core.sources.settings import SourceSettings
-from mlops_assets.core.values.display import breakable, shown, some
+from mlops_assets.core.values.display import breakable, some
 from mlops_assets.steps.land.taking_in import Outcome, take_in
 from mlops_assets.world.files.environment_values import reading_environment
 from mlops_assets.world.lake import Lake
@@ -160,9 +160,8 @@ def _metadata(intake: Intake, outcome: Outcome) -> dict[str, Any]:
         metadata["notes"] = _noted(outcome)
     if outcome.without_file:
         metadata["without_file"] = some(outcome.without_file, _NAMED)
-    if unmatched := intake.unmatched():
-        names = some([*map(shown, unmatched)], _NAMED)
-        metadata["files_ignored"] = f"{names} (they do not match {intake.source.files}, or are no files but links)"
+    if ignored := intake.unclaimed():
+        metadata["files_ignored"] = " ".join(f"{files.problem}. {files.remedy}" for files in ignored)
     return metadata
 
 
@@ -172,10 +171,12 @@ def _noted(outcome: Outcome) -> str:
 
 
 def _summary(intake: Intake, bad: Mapping[str, Sequence[str]], *, good: int) -> str:
-    named = some([f"{partition}: {' '.join(reasons)}" for partition, reasons in bad.items()], 5, between="; ")
+    """The first bad partition with its reasons, the others by name: theirs stand beside it and in quarantine."""
+    (first, reasons), *others = bad.items()
+    named = f"{first}: {' '.join(reasons)}" + (f" Also bad: {some([part for part, _ in others], 5)}." if others else "")
     # What never came is on no record: its own reason says what to do.
     remedies = (entry.remedy(intake.source.name, part) for part, entry in intake.taken().items() if part in bad)
     return intake.lake.home.said(
-        f"{len(bad)} bad, {good} good. {named}. They are in quarantine (mlops quarantine list), the old rows stay "
+        f"{len(bad)} bad, {good} good. {named} They are in quarantine (mlops quarantine list), the old rows stay "
         f"in the lake. {next(remedies, '')}".rstrip()
     )

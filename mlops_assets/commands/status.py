@@ -91,6 +91,8 @@ def _say_sources(overview: Mapping[str, Any]) -> None:
     for name, source in overview["sources"].items():
         for partition, note in (source["notes"] | source["no_right"]).items():
             say(escape(f"{name}, {partition}: {note}"))
+        for sentence in source["unclaimed"]:
+            say(escape(f"{name}: {sentence}"))
     for name, why in overview["damaged_sources"].items():
         say(f"[bold red]{escape(name)}[/bold red]: {escape(why)}")
     for why in overview["broken_files"].values():

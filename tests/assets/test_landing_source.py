@@ -230,8 +230,20 @@ def test_misnamed_files_are_named_on_the_materialization(home: LandingHome) -> N
     home.land(GOOD, "order_2024-03-01.csv")
     last = home.run().asset_materializations_for_node("raw_orders")[-1]
     assert last.metadata["files_ignored"].value == (
-        "order_2024-03-01.csv (they do not match orders_{partition}*.csv, or are no files but links)"
+        "no partition claims 1 file: order_2024-03-01.csv. Rename to match orders_{partition}*.csv (the partition's "
+        "first day, as 2013-01-31, not before the source's `start` or after its `end`), or remove."
     )
+
+
+def test_of_several_bad_days_the_first_is_told_and_the_others_are_named(home: LandingHome) -> None:
+    days = [DAY + timedelta(days=i) for i in range(3)]
+    for day in days:
+        home.land(rows(day, price=-5), f"orders_{day}.csv")
+    passed, description = verdict(home.run(days[0], days[-1]))
+    assert not passed
+    assert description.startswith(f"3 bad, 0 good. {days[0]}: ")
+    assert f" Also bad: {days[1]}, {days[2]}. They are in quarantine" in description
+    assert description.count("below 0") == 1
 
 
 # --- release, correction -----------------------------------------------------------------------------------

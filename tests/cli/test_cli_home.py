@@ -161,6 +161,19 @@ def test_status_says_how_many_hours_are_missed(mlops: Mlops, home: Home, monkeyp
     assert max(len(line) for line in shown.splitlines()[3:]) <= 80
 
 
+def test_a_link_that_has_landed_is_said_to_be_one(mlops: Mlops, home: Home) -> None:
+    """Its name is right, and to rename it would change nothing."""
+    folder = home.prepare().landing / "planes"
+    folder.mkdir()
+    (folder / "planes.csv").symlink_to("/nowhere/planes.csv")
+    (folder / "aircraft.csv").write_text("x")
+    said = " ".join(mlops("status").stdout.split())
+    assert "planes: planes.csv is a link, and links are not followed. Put a copy of the file in its place." in said
+    assert "planes: no partition claims 1 file: aircraft.csv. Rename to match planes*.csv (the partition's" in said
+    found = json.loads(mlops("status", "--json").stdout)["sources"]["planes"]
+    assert (found["unmatched_files"], len(found["unclaimed"])) == (["aircraft.csv", "planes.csv"], 2)
+
+
 def test_a_dry_run_writes_nothing_and_says_what_is_missing(mlops: Mlops, filled: Home) -> None:
     before = Record(filled.ledger).entries("flight_delay")
     failed = mlops("decide", "flight_delay", "--dry-run")

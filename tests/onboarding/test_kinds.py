@@ -180,6 +180,12 @@ def test_a_category_that_reads_like_a_missing_value_is_offered_as_one(word: str,
     assert "is a category to the model: if it means missing" in said
 
 
+def test_such_a_word_among_numbers_is_told_once(tmp_path: Path) -> None:
+    warnings = planned(tmp_path, {"share": lambda rng: rng.choice(["12.5 %", "7.25 %", "n.a."])}).warnings
+    (said,) = [one for one in warnings if one.startswith("share is ")]
+    assert said.endswith("say that it means missing: `--missing share=n.a.`.")
+
+
 @pytest.mark.parametrize("words", [("na", "nd", "sd"), ("ka", "ba"), ("known", "new"), ("none", "some")])
 def test_a_state_or_a_plain_word_is_not(words: tuple[str, ...], tmp_path: Path) -> None:
     assert not [one for one in planned(tmp_path, {"flag": lambda rng: rng.choice(words)}).warnings if "missing" in one]

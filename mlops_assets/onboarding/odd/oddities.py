@@ -89,7 +89,8 @@ def _odd(table: Table, facts: Facts, time: TimeColumn) -> str:
 def _like_missing(table: Table, facts: Facts) -> str:
     """A category that reads like a word for a missing value, and is none of those that mean it everywhere."""
     text = next((text for text in sorted(texts_of(table, facts)) if _LIKE_MISSING.fullmatch(text.strip())), None)
-    if text is None:
+    # What stands among times or numbers is said of them (`_unread`), with the same remedy.
+    if text is None or text.strip() == table.texts.unread.get(facts.name, "").strip():
         return ""
     return (
         f"{facts.name} is {shown(text)!r} in {_place(table, facts.name, text.strip())}, and that is a category to the "

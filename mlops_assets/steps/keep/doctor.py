@@ -17,14 +17,13 @@ from typing import Literal
 from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.source_groups import Group
-from mlops_assets.core.sources.settings import SourceSettings
-from mlops_assets.core.values.display import some
 from mlops_assets.core.values.libraries import all_installed
 from mlops_assets.steps.decide.upcoming import data_first, not_loaded_yet
 from mlops_assets.world.catalogue import DbtParseError, exposures_of
 from mlops_assets.world.files.state_files import DamagedFile
 from mlops_assets.world.home import Home
-from mlops_assets.world.landed.intake import IntakeState
+from mlops_assets.world.landed.intake import Intake, IntakeState
+from mlops_assets.world.landed.landed_files import unclaimed
 from mlops_assets.world.landed.outlook import Outlook
 from mlops_assets.world.platform import DBT_PROJECT, Platform
 from mlops_assets.world.record.replayed import is_replay
@@ -203,7 +202,7 @@ def _landed(platform: Platform, groups: Sequence[Group]) -> Iterator[Finding]:
     for fact in outlook.waiting:
         yield Finding("landing", "warning", fact, "Land what is missing; other sources do not wait for it.")
     for name in sorted(name for group in used for name in group):
-        yield from _source(name, states[name], platform.sources.settings()[name])
+        yield from _source(platform.sources.intakes()[name], states[name])
     if outlook.periods and is_replay(platform.home):
         fact = "what is not taken in is no part of this replay: the home it belongs to takes it in"
         yield Finding("landing", "good", fact)
@@ -214,13 +213,13 @@ def _landed(platform: Platform, groups: Sequence[Group]) -> Iterator[Finding]:
         yield Finding("landing", "good", "all that landed is taken in")
 
 
-def _source(name: str, state: IntakeState, settings: SourceSettings) -> Iterator[Finding]:
+def _source(intake: Intake, state: IntakeState) -> Iterator[Finding]:
     """What of a source was not taken in."""
+    name = intake.source.name
     if bad := sum(entry.status == "quarantined" for entry in state.taken.values()):
         yield Finding(name, "warning", f"{counted(bad, 'partition')} in quarantine", "mlops quarantine list")
-    if state.unmatched:
-        problem = f"no partition claims {counted(len(state.unmatched), 'file')}: {some(state.unmatched, 3)}"
-        yield Finding(name, "warning", problem, f"Rename to match {settings.files}.")
+    for files in unclaimed(intake.source, intake.folder, state.unmatched):
+        yield Finding(name, "warning", files.problem, files.remedy)
 
 
 def _feast(platform: Platform) -> Iterator[Finding]:

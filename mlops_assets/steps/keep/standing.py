@@ -26,6 +26,7 @@ from mlops_assets.world.alerts.incidents import Incidents
 from mlops_assets.world.clock import NoDataYet
 from mlops_assets.world.home import Home
 from mlops_assets.world.landed.intake import Intake
+from mlops_assets.world.landed.landed_files import unclaimed
 from mlops_assets.world.platform import Platform, fitted_until
 
 FORGET_AFTER = timedelta(days=7)
@@ -87,6 +88,9 @@ def _source(intake: Intake) -> dict[str, Any]:
         "quarantined": quarantined,
         "notes": {key: entry.notes for key, entry in sorted(state.good.items())[-1:] if entry.notes},
         "unmatched_files": list(state.unmatched),
+        "unclaimed": [
+            f"{files.problem}. {files.remedy}" for files in unclaimed(intake.source, intake.folder, state.unmatched)
+        ],
         "no_right": {key: file.no_right for key, file in state.no_right.items()},
     }
 

@@ -12,14 +12,13 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.sources.stream_settings import StreamSettings
 from mlops_assets.core.time.spans import Span
 from mlops_assets.core.time.windows import parse_duration
-from mlops_assets.core.values.display import shown, some
 from mlops_assets.steps.land.lags import SourceLag, source_lags, view_lags
 from mlops_assets.steps.land.stream_lag import pace, read_lag
+from mlops_assets.world.landed.landed_files import unclaimed
 from mlops_assets.world.landed.partitions import Taken
 from mlops_assets.world.platform import Platform
 
@@ -61,7 +60,7 @@ def newest_bad(platform: Platform, model: ModelSettings) -> dict[tuple[str, str]
 
 
 def misnamed_files(platform: Platform) -> list[dict[str, Any]]:
-    """An alert for each landing folder with files that no partition claims: nobody else mentions them.
+    """An alert for each landing folder with files that no partition claims, or links: nothing comes of them.
 
     Files younger than `SETTLING` may still be on their way to their final name.
     """
@@ -73,17 +72,16 @@ def misnamed_files(platform: Platform) -> list[dict[str, Any]]:
         files = [file for file in intake.unmatched() if (intake.folder / file).lstat().st_mtime < before]
         if not files:
             continue
+        reasons = unclaimed(intake.source, intake.folder, files)
         identity = hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16]
         alerts.append(
             {
                 "incident": f"misnamed-{name}-{identity}",
                 "key": f"misnamed-file/{name}",
                 "severity": "digest",
-                "happened": f"No partition claims {counted(len(files), 'file')} in {intake.folder}: "
-                f"{some([*map(shown, files)], 5)}.",
+                "happened": f"In {intake.folder}: {'; '.join(reason.problem for reason in reasons)}.",
                 "did": "It left them where they are; nothing was taken in from them.",
-                "do": f"Rename them to match {intake.source.files} (the partition's first day, as "
-                "2013-01-31, not before the source's `start` or after its `end`), or remove them.",
+                "do": " ".join(reason.remedy for reason in reasons),
                 "runbook": "misnamed-file",
             }
         )

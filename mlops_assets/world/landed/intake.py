@@ -28,9 +28,11 @@ from mlops_assets.world.landed.landed_files import (
     WHOLE,
     LandedFile,
     Read,
+    Unclaimed,
     newest_files,
     partition_of_file,
     read_file,
+    unclaimed,
     unread_file,
 )
 from mlops_assets.world.landed.partitions import Taken, TakenRecord
@@ -187,6 +189,10 @@ class Intake:
     def unmatched(self) -> list[str]:
         """Files in the landing folder that no partition claims: misnamed, most likely, or links to other places."""
         return self._look()[1]
+
+    def unclaimed(self) -> list[Unclaimed]:
+        """The same by reason, with what to do."""
+        return unclaimed(self.source, self.folder, self.unmatched())
 
     def taken(self) -> dict[str, Taken]:
         """What was taken in, by partition."""

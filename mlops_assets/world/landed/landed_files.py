@@ -16,11 +16,14 @@ from functools import cache
 from pathlib import Path
 from shlex import quote
 
+from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.sources.settings import SourceSettings
-from mlops_assets.core.values.display import shown
+from mlops_assets.core.values.display import shown, some
 from mlops_assets.world.atomic import read_regular
 from mlops_assets.world.lake import file_hash
 
+_NAMED = 3
+"""Files that a sentence names."""
 WHOLE = "whole"
 """The key of an unpartitioned source's only partition."""
 
@@ -88,8 +91,8 @@ class Read:
 def newest_files(files: Mapping[str, Sequence[LandedFile]]) -> dict[str, LandedFile]:
     """The newest file of each partition, with those that lie beside it."""
     return {
-        partition: replace(some[-1], beside=tuple(file.stamp for file in some[:-1])) if len(some) > 1 else some[-1]
-        for partition, some in files.items()
+        partition: replace(of[-1], beside=tuple(file.stamp for file in of[:-1])) if len(of) > 1 else of[-1]
+        for partition, of in files.items()
     }
 
 
@@ -111,6 +114,48 @@ def partition_of_file(source: SourceSettings, name: str) -> str | None:
     key = f"{match['partition']}T{match['hour']}"
     # An hour that the clocks leave out has no rows: its file is misnamed.
     return key if int(match["hour"]) < 24 and source.begins(key) < source.ends(key) else None
+
+
+@dataclass(frozen=True)
+class Unclaimed:
+    """Files of a landing folder from which nothing is taken in, all for one reason.
+
+    Attributes:
+        files: their names.
+        problem: what is the matter with them, as a clause without a full stop.
+        remedy: what to do, in a sentence.
+    """
+
+    files: tuple[str, ...]
+    problem: str
+    remedy: str
+
+
+def unclaimed(source: SourceSettings, folder: Path, names: Sequence[str]) -> list[Unclaimed]:
+    """Why nothing is taken in from the files of these names: some are links, others are not named as they should be.
+
+    Links are not followed: what they lead to may change, or be half written, without a sign of it in the folder.
+    """
+    named = [name for name in names if partition_of_file(source, name)]
+    links = tuple(name for name in named if (folder / name).is_symlink())
+    special = tuple(name for name in named if name not in links)
+    misnamed = tuple(name for name in names if name not in named)
+    reasons = []
+    if links:
+        are = "is a link, and links are" if len(links) == 1 else "are links, and these are"
+        reasons.append(Unclaimed(links, f"{_few(links)} {are} not followed", "Put a copy of the file in its place."))
+    if special:
+        are = "is" if len(special) == 1 else "are"
+        reasons.append(Unclaimed(special, f"{_few(special)} {are} no file but a pipe or a device", "Put a file there."))
+    if misnamed:
+        problem = f"no partition claims {counted(len(misnamed), 'file')}: {_few(misnamed)}"
+        days = "the partition's first day, as 2013-01-31, not before the source's `start` or after its `end`"
+        reasons.append(Unclaimed(misnamed, problem, f"Rename to match {source.files} ({days}), or remove."))
+    return reasons
+
+
+def _few(names: Sequence[str]) -> str:
+    return some([*map(shown, names)], _NAMED)
 
 
 def unread_file(file: LandedFile) -> Read:

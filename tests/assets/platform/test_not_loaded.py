@@ -92,9 +92,7 @@ def test_a_model_that_is_not_loaded_joins_no_groups(floor: Floor, monkeypatch: p
     assert not_loaded(floor.landing.home, sources=["orders"], models=["joining"]) == ["joining"]
 
 
-def test_a_link_in_the_landing_folder_is_misnamed_and_stops_no_tick(
-    floor: Floor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_link_in_the_landing_folder_is_named_and_stops_no_tick(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source_alarms, "SETTLING", timedelta(0))
     folder = floor.landing.home.landing / "orders"
     folder.mkdir(parents=True)
@@ -102,5 +100,6 @@ def test_a_link_in_the_landing_folder_is_misnamed_and_stops_no_tick(
     (folder / "new\nline\x1b.txt").write_text("x")
     assert floor.tick(sensors.landing_sensor)[0] == []
     (alert,) = floor.sent()
-    assert "No partition claims 2 files" in alert.happened
+    assert f"orders_{DAYS[0]}.csv is a link, and links are not followed; no partition claims 1 file: " in alert.happened
+    assert alert.do.startswith("Put a copy of the file in its place. Rename to match ")
     assert alert.happened.isprintable()

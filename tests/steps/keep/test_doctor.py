@@ -96,6 +96,9 @@ def test_a_home_whose_files_have_just_landed_says_what_to_type(home: Home) -> No
     waits = f"flights and weather wait for planes. Put planes*.csv into {home.landing / 'planes'}."
     assert of(findings, "flight_delay") == [("warning", f"Its data come first. {waits}")]
     assert of(findings, "landing") == [("warning", waits)]
+    (home.landing / "weather" / "weather_2013-01-05.csv").symlink_to("/nowhere")
+    link = "weather_2013-01-05.csv is a link, and links are not followed"
+    assert ("warning", link) in of(examine(home), "weather")
     unused = "nothing has ever come for card_confirmations, card_payments: not in use"
     assert ("good", unused) in of(examine(home), "landing")
 

@@ -52,6 +52,10 @@ def test_links_and_pipes_are_not_read(landing: LandingHome, tmp_path: Path) -> N
     intake = landing.intake()
     assert intake.landed() == {}
     assert intake.unmatched() == names, "they are named"
+    links, special = intake.unclaimed()
+    assert links.problem == f"{', '.join(names[:3])} are links, and these are not followed"
+    assert links.remedy == "Put a copy of the file in its place."
+    assert special.problem == f"{names[3]} is no file but a pipe or a device"
     take_in(intake, [str(DAY)])
     assert SECRET not in everything(landing.home.root)
     landing.land(rows(DAY, n=4), f"orders_{DAY}.csv")
