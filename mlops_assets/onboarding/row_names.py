@@ -85,8 +85,9 @@ def row_names(table: Table, time: TimeColumn, but: Collection[str]) -> RowNames:
     """
     certain, possible = {}, []
     for name, facts in table.facts.items():
-        # What is written with marks for thousands, or as money, is an amount.
-        if name in but or not _may_name(facts) or name in table.texts.formats or seeming_unit(table, facts, time):
+        # Whole numbers that were written with marks for thousands, or as money, are amounts.
+        is_amount = facts.dtype == "DOUBLE" and name in table.texts.formats
+        if name in but or not _may_name(facts) or is_amount or seeming_unit(table, facts, time):
             continue
         values, times = _whole_numbers(table, facts, time)
         if not values.size:

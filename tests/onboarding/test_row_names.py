@@ -19,8 +19,9 @@ def planned(folder: Path, columns: dict[str, object], texts: tuple[str, ...] = (
     """80 days of 25 rows, in no order within a day."""
     rng = np.random.default_rng(3)
     minutes = np.repeat(np.arange(80) * 1_440, 25) + rng.integers(0, 1_440, ROWS)
-    frame = pd.DataFrame({"at": pd.Timestamp("2024-01-01") + pd.to_timedelta(minutes, unit="min"), **columns})
-    frame.assign(x=rng.normal(size=ROWS).round(3), y=np.arange(ROWS) * 7 % 3 % 2).to_csv(folder / "t.csv", index=False)
+    at = pd.Timestamp("2024-01-01") + pd.to_timedelta(minutes, unit="min")
+    frame = pd.DataFrame({"at": at, "x": rng.normal(size=ROWS).round(3), **columns})
+    frame.assign(y=np.arange(ROWS) * 7 % 3 % 2).to_csv(folder / "t.csv", index=False)
     return make_plan(Asked("t", str(folder / "t.csv"), texts=texts))
 
 
@@ -49,6 +50,14 @@ def test_what_goes_with_time_or_lies_close_together_is_left_out_and_identifies_r
     contract = next(text for path, text in render(plan).items() if str(path).endswith("defs.yaml"))
     steady = [line.split(":")[0].strip() for line in contract.splitlines() if "steady: false" in line]
     assert steady == ["ticket", "case", "parcel"], "a key is held against no other day anyway"
+
+
+@pytest.mark.parametrize("thousands", [False, True], ids=["plain", "with marks for thousands"])
+def test_beside_decimal_commas_plain_numbers_are_names_and_marked_ones_amounts(thousands: bool, tmp_path: Path) -> None:
+    case = np.random.default_rng(5).choice(3 * ROWS, ROWS, replace=False) + 1_000
+    texts = [f"{number // 1_000}.{number % 1_000:03}" if thousands else str(number) for number in case]
+    plan = planned(tmp_path, {"case": texts, "x": [f"{number % 90},{number % 7}" for number in range(ROWS)]})
+    assert roles(plan)["case"] == ("numeric" if thousands else "left out")
 
 
 def test_what_may_name_rows_is_named_with_the_option_that_takes_it_out(tmp_path: Path) -> None:

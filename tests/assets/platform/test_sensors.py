@@ -225,7 +225,7 @@ def test_misnamed_files_ring_once_when_they_have_settled(floor: Floor) -> None:
         floor.tick(sensors.landing_sensor)
     (alert,) = floor.sent()
     assert "landing/orders: no partition claims 1 file: order_2024-03-01.csv." in alert.happened
-    assert "Rename them to match orders_{partition}*.csv" in alert.do
+    assert "Rename to match orders_{partition}*.csv (the partition's first day" in alert.do
 
 
 def carry(floor: Floor, days: list[date]) -> None:
