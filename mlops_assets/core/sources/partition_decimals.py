@@ -10,6 +10,8 @@ more decimals than before: they may have been rounded after the change.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,40 +30,47 @@ AROUND = np.linspace(-np.pi, np.pi, 100)
 _Array = NDArray[np.float64]
 
 
-def on_grid(today: _Array, past: _Array, factors: _Array, offsets: _Array) -> NDArray[np.int64]:
+def on_grid(today: _Array, past: _Array, units: Sequence[Sequence[tuple[float, float]]]) -> NDArray[np.int64]:
     """For each unit 1 where the day lies on the grid of the past once it is taken back, and hardly by chance.
 
     Args:
         today: shape (n,), values of the day.
         past: shape (m,), values of accepted days.
-        factors: shape (k,), of the units.
-        offsets: shape (k,), of the units.
+        units: of each unit factor and offset, exact first and then as people round them.
 
     Returns:
-        Shape (k,); -1 where not half of them, or no more than by chance, lie on it, and 0 where it cannot be told.
+        Shape (units,); -1 where not half of them, or no more than by chance, lie on it, and 0 where it cannot be told.
     """
     values = np.unique(today[today != 0.0])
     places = _places(past, ODD)
-    if places is None or not values.size or not len(factors):
-        return np.zeros(len(factors), dtype=np.int64)
+    if places is None or not values.size or not len(units):
+        return np.zeros(len(units), dtype=np.int64)
     own = _places(values, 0.0)
     fine = places + FINEST if own is None else min(own, places + FINEST)
-    is_rounded = own is not None and own <= places
-    simple = 0.0 if is_rounded else _part(values, 10.0**-places, 10.0**-fine)
-    verdicts = []
-    for factor, offset in zip(np.abs(factors), offsets, strict=True):
-        # What was rounded to the day's own decimals comes back as near to the grid as those allow.
-        step, slack = factor * 10.0**-places, 0.5 * 10.0 ** (places - fine) / factor
-        off, within = _off((values - offset) / step, slack)
-        off_around, within_around = _off((_around(values, step, fine) - offset) / step, slack)
-        chance = min(1.0, max(2.0 * float(within.mean()), float((off_around <= within_around).mean())))
-        n, fit = values.size, int((off <= within).sum())
-        # Thirds of tenths are on the grid of tenths once in five when 3.6 is taken back: that explains no more.
-        is_chance = fit < max(n / 2, min(n, n * chance + 2.0 * np.sqrt(n * chance * (1.0 - chance)) + 1e-9))
-        # Thirds are multiples of a sixtieth too, and were divided by three.
-        is_proved = fit == n and chance**n < CHANCE and factor >= simple
-        verdicts.append(1 if is_proved else -1 if is_chance and not is_rounded else 0)
+    if own is not None and own <= places:
+        # Without new decimals a rounded factor is as good as any other: nothing but the exact one is asked.
+        verdicts = [max(_verdict(values, unit[0], places, fine, simple=0.0), 0) for unit in units]
+    else:
+        simple = _part(values, 10.0**-places, 10.0**-fine)
+        verdicts = [max(_verdict(values, pair, places, fine, simple=simple) for pair in unit) for unit in units]
     return np.array(verdicts, dtype=np.int64)
+
+
+def _verdict(values: _Array, unit: tuple[float, float], places: int, fine: int, *, simple: float) -> int:
+    """Of one factor and offset, as `on_grid` has it."""
+    factor, offset = abs(unit[0]), unit[1]
+    # What was rounded to the day's own decimals comes back as near to the grid as those allow.
+    step, slack = factor * 10.0**-places, 0.5 * 10.0 ** (places - fine) / factor
+    off, within = _off((values - offset) / step, slack)
+    off_around, within_around = _off((_around(values, step, fine) - offset) / step, slack)
+    chance = min(1.0, max(2.0 * float(within.mean()), float((off_around <= within_around).mean())))
+    n, fit = values.size, int((off <= within).sum())
+    if fit == n and chance**n < CHANCE and factor >= simple:
+        # Thirds are multiples of a sixtieth too, and were divided by three.
+        return 1
+    # Thirds of tenths are on the grid of tenths once in five when 3.6 is taken back: that explains no more.
+    is_chance = fit < max(n / 2, min(n, n * chance + 2.0 * np.sqrt(n * chance * (1.0 - chance)) + 1e-9))
+    return -1 if is_chance else 0
 
 
 def _part(values: _Array, step: float, fine: float) -> float:

@@ -330,11 +330,7 @@ class _Look:
         if today.is_lag:
             return np.zeros(len(units), dtype=np.int64)
         here, *before = ([*(day.quantiles or ()), *(day.nonzero or ())] for day in (today, *self.newest))
-        spelled = np.array([pair for unit in units for pair in unit.spellings]).reshape(-1, 2)
-        of_unit = np.repeat(np.arange(len(units)), [len(unit.spellings) for unit in units])
-        verdicts = np.full(len(units), -1, dtype=np.int64)
-        np.maximum.at(verdicts, of_unit, on_grid(np.array(here), np.concatenate(before), *spelled.T))
-        return verdicts
+        return on_grid(np.array(here), np.concatenate(before), [unit.spellings for unit in units])
 
 
 def _along(here: Array, back: Array, days: Array, width: Array) -> tuple[Array, Array]:
