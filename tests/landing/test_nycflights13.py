@@ -6,8 +6,11 @@ import csv
 from datetime import date
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from mlops_assets.core.sources.partition_faults import changes
+from mlops_assets.core.sources.partition_profile import Shape, column_shape
 from mlops_assets.landing.nycflights13 import land
 
 
@@ -81,3 +84,16 @@ def test_days_outside_the_data_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"2013-01-01 to 2013-12-31.*Nothing was written"):
         land(tmp_path, date(2014, 1, 1))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.simulates
+def test_no_day_of_the_years_weather_is_taken_for_a_fault(tmp_path: Path) -> None:
+    """Degrees Fahrenheit that were Celsius, in steps of 0.18; a rounded 2.2 had four of these days in another unit."""
+    land(tmp_path, date(2013, 12, 30))
+    past: list[Shape] = []
+    for path in sorted((tmp_path / "weather").glob("*.csv")):
+        day = pd.read_csv(path).select_dtypes("number").drop(columns=["year", "month", "day", "hour"])
+        one = Shape({str(name): column_shape(values.dropna().to_numpy(float)) for name, values in day.items()})
+        assert changes(one, past) == [], path.name
+        past.append(one)
+    assert len(past) == 364

@@ -283,7 +283,11 @@ def numbers(verdict: Judged, confidence: float = 0.95) -> str:
 
 
 def _pooled(parts: Sequence[Compared], confidence: float) -> dict[str, float]:
-    """Means over windows, weighted by rows; a block that several windows have is one block."""
+    """Means over windows, weighted by rows; a block that several windows have is one block.
+
+    Each window's sums are about its own gain, and are taken about the mean of all: of windows of a day nothing else is
+    left of how days differ.
+    """
     n = sum(part.n for part in parts)
     champion, baseline, gain = (
         sum(getattr(part, name) * part.n for part in parts) / n for name in ("champion", "baseline", "gain")
@@ -291,7 +295,8 @@ def _pooled(parts: Sequence[Compared], confidence: float) -> dict[str, float]:
     sums, sizes = dict[str, float](), dict[str, float]()
     for part in parts:
         for block, total, size in zip(part.blocks, part.sums, part.sizes, strict=True):
-            sums[block], sizes[block] = sums.get(block, 0.0) + total, sizes.get(block, 0.0) + size
+            sums[block] = sums.get(block, 0.0) + total + size * (part.gain - gain)
+            sizes[block] = sizes.get(block, 0.0) + size
     span = sums_interval(gain, np.array(list(sums.values())), np.array(list(sizes.values())), confidence=confidence)
     return {"champion": champion, "baseline": baseline, "gain": gain, "lower": span.lower, "upper": span.upper}
 

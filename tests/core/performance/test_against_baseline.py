@@ -45,6 +45,40 @@ def window(number: int, scores: np.ndarray, *, days: int = DAYS, metric: str = "
     return Looked(f"w{number}", start, start + timedelta(days=days), found)
 
 
+@pytest.mark.parametrize("name", ["accuracy", "log_loss", "brier"])
+def test_windows_of_a_day_are_one_window_of_all_their_days(name: str) -> None:
+    """Metrics that are means of rows: however the days are parted into windows, mean and interval are the same."""
+    days = [
+        Looked(f"d{day}", START + timedelta(days=day), START + timedelta(days=day + 1), part)
+        for day in range(8)
+        for rows in (DAY_OF == day,)
+        for part in (compared(Y[rows], BAD[rows], GUESS[rows], DAY_OF[rows], name),)
+    ]
+    rows = DAY_OF < 8
+    whole = compared(Y[rows], BAD[rows], GUESS[rows], DAY_OF[rows], name)
+    one = judged([Looked("w", START, START + timedelta(days=8), whole)], 3)
+    many = judged(days, 3)
+    assert many.windows == 8
+    for number in ("gain", "lower", "upper"):
+        assert getattr(many, number) == pytest.approx(getattr(one, number)), number
+    assert one.lower is not None and one.upper is not None and one.upper - one.lower > 0.01
+
+
+def test_noise_is_not_surely_worse_than_guessing_in_windows_of_a_day() -> None:
+    worse = 0
+    for seed in range(60):
+        rng = np.random.default_rng([20260101, seed])
+        days = []
+        for day in range(8):
+            y = (rng.random(200) < 0.3).astype(float)
+            found = compared(y, rng.random(200), np.full(200, 0.3), np.full(200, day), "roc_auc")
+            start = START + timedelta(days=day)
+            days.append(Looked(f"d{day}", start, start + timedelta(days=1), found))
+        worse += judged(days, 3).worse is True
+    # One in forty by chance; more than five of sixty less than once in a hundred.
+    assert worse <= 5
+
+
 def verdict(number: int, worse: bool | None, version: int = 3) -> Judged:
     start = START + number * timedelta(days=7)
     return Judged(f"w{number}", start, start + timedelta(days=7), version, worse, "")

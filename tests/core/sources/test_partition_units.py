@@ -200,20 +200,6 @@ def test_a_factor_is_known_as_people_round_it(places: int, factor: float, named:
     assert f"by a factor of {named}" in said.sentence
 
 
-@pytest.mark.simulates
-def test_values_that_are_multiples_already_prove_no_rounded_factor() -> None:
-    """Fahrenheit of tenths of degrees Celsius: steps of 0.18, which lie on the grids of many factors."""
-    rng, past, refused = np.random.default_rng([20260101, 14]), list[Shape](), 0
-    for day in range(365):
-        level = 12 - 12 * np.cos(2 * np.pi * day / 365) + rng.normal(0, 4)
-        one = shape((rng.normal(level, 2, 72).round(1) * 1.8 + 32).round(2))
-        failures = changes(one, past)
-        refused += bool(failures)
-        kept = refused_shape(one, failures) if failures else one
-        past = [*past, *([kept] if kept else [])]
-    assert refused == 0
-
-
 def test_fahrenheit_is_known_by_a_rounded_factor() -> None:
     rng = np.random.default_rng([20260101, 13])
     past = [shape(rng.normal(60 + rng.normal(0, 10), 9, 60).round(1)) for _ in range(BEFORE)]
