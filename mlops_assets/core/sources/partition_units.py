@@ -92,7 +92,16 @@ def changed_unit(today: ColumnShape, past: Sequence[ColumnShape]) -> ChangedUnit
     if today.modal == 1.0 or np.median([shape.modal for shape in known[-PAST:]]) == 1.0:
         # A month is one number all day, and another one morning.
         return None
-    look = _Look.of(today, known)
+    lowest = min(shape.quantiles[0] for shape in [*known, today] if shape.quantiles is not None)
+    if today.is_lag or lowest < 0.0:
+        return _changed(_Look.of(today, known, SHIFTS if today.is_lag else UNITS, is_log=False), since)
+    # What is multiplied is far away by its logarithm, degrees are not: 8 degrees after 32 are a cold night.
+    factors, lines = ([unit for unit in UNITS if bool(unit.offset) == is_line] for is_line in (False, True))
+    looks = (_Look.of(today, known, factors, is_log=True), _Look.of(today, known, lines, is_log=False))
+    return next(filter(None, (_changed(look, since) for look in looks)), None)
+
+
+def _changed(look: _Look | None, since: Sequence[ColumnShape]) -> ChangedUnit | None:
     if look is None:
         return None
     if (among := look.suspected(since)).size or (among := look.proved()).size:
@@ -111,33 +120,35 @@ class _Look:
     Attributes:
         today: the day.
         known: accepted days, oldest first.
+        asked: the known units that it may be in.
         rows: shape (n + 1, 4), parts of the known days and of today.
         is_log: whether they are of logarithms.
     """
 
     today: ColumnShape
     known: Sequence[ColumnShape]
+    asked: Sequence[Unit]
     rows: Array
     is_log: bool
     _widths: dict[int, Array] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, today: ColumnShape, past: Sequence[ColumnShape]) -> _Look | None:
+    def of(
+        cls, today: ColumnShape, past: Sequence[ColumnShape], asked: Sequence[Unit], *, is_log: bool
+    ) -> _Look | None:
         """None where the day has no parts, or too few others have."""
-        lowest = min(shape.quantiles[0] for shape in [*past, today] if shape.quantiles is not None)
-        is_log = not today.is_lag and lowest >= 0.0
         rows = parts([*past, today], is_log=is_log)
         is_number = np.asarray(np.isfinite(rows).all(axis=1))
         known = [past[place] for place in np.flatnonzero(is_number[:-1]).tolist()]
-        return cls(today, known, rows[is_number], is_log) if is_number[-1] and len(known) >= MIN_PAST else None
+        return cls(today, known, asked, rows[is_number], is_log) if is_number[-1] and len(known) >= MIN_PAST else None
 
     @cached_property
     def units(self) -> Sequence[Unit]:
         """What the day may be in; the last may be the factor that is measured."""
-        if self.today.is_lag:
-            return SHIFTS
+        if not any(unit.factor > 0.0 and not unit.offset for unit in self.asked):
+            return self.asked
         factor, *_ = self._measured(1)
-        return UNITS if 1 / MANY < factor < MANY else (*UNITS, Unit(factor, 0.0, UNKNOWN))
+        return self.asked if 1 / MANY < factor < MANY else (*self.asked, Unit(factor, 0.0, UNKNOWN))
 
     @cached_property
     def newest(self) -> Sequence[ColumnShape]:
@@ -239,9 +250,9 @@ class _Look:
         """Whether some rows of the day are in another unit: one that tells rows apart, and the others as they were."""
         days, here, width = self._days(1), self.rows[-1], self._width(1)
         wide = (here[1] - days[:, 1].max()) / width[1]
-        if not self.is_log or wide <= BEYOND or (self.grid[: len(UNITS)] > 0).any():
+        if not self.is_log or wide <= BEYOND or (self.grid[: len(self.asked)] > 0).any():
             return None
-        units = [u for u in UNITS if not u.offset and u.factor > 0.0 and not 1 / APART < u.factor < APART]
+        units = [u for u in self.asked if not u.offset and u.factor > 0.0 and not 1 / APART < u.factor < APART]
         back = put_part_back(self.today, [*units, *STORMS], COUNTS)
         # Of each unit the number of rows that fits best, and of the units the three that fit, if no storm does better.
         apart = distances(back, days, width, AMONG).reshape(-1, len(COUNTS))

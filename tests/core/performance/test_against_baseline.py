@@ -51,7 +51,7 @@ def test_windows_of_a_day_are_one_window_of_all_their_days(name: str) -> None:
     days = [
         Looked(f"d{day}", START + timedelta(days=day), START + timedelta(days=day + 1), part)
         for day in range(8)
-        for rows in (DAY_OF == day,)
+        for rows in (day == DAY_OF,)
         for part in (compared(Y[rows], BAD[rows], GUESS[rows], DAY_OF[rows], name),)
     ]
     rows = DAY_OF < 8

@@ -200,6 +200,21 @@ def test_a_factor_is_known_as_people_round_it(places: int, factor: float, named:
     assert f"by a factor of {named}" in said.sentence
 
 
+@pytest.mark.simulates
+@pytest.mark.parametrize(("rows", "seed"), [(24, 1), (72, 3)])
+def test_a_cold_night_in_fahrenheit_is_no_celsius(rows: int, seed: int) -> None:
+    """8 degrees after 32 are far away by their logarithm: one to four days of December were refused."""
+    rng, past, refused = np.random.default_rng([20260101, seed]), list[Shape](), 0
+    for day in range(365):
+        level = 12 - 12 * np.cos(2 * np.pi * day / 365) + rng.normal(0, 4)
+        one = shape((rng.normal(level, 1, rows).round(1) * 1.8 + 32).round(2))
+        failures = changes(one, past)
+        refused += bool(failures)
+        kept = refused_shape(one, failures) if failures else one
+        past = [*past, *([kept] if kept else [])]
+    assert refused == 0
+
+
 def test_fahrenheit_is_known_by_a_rounded_factor() -> None:
     rng = np.random.default_rng([20260101, 13])
     past = [shape(rng.normal(60 + rng.normal(0, 10), 9, 60).round(1)) for _ in range(BEFORE)]
