@@ -80,9 +80,9 @@ def _requirements(recipe: Recipe) -> list[str]:
 def _signature(model: Model, frame: pd.DataFrame) -> Any:
     """Input and output types in MLflow's words, as the features' kinds say; every input may be missing in a row.
 
-    MLflow checks a frame before the model sees it, and its types are narrower than the kinds: `long` refuses a column
-    with gaps, `double` one of whole numbers, `string` codes that are numbers. A number, or a category of numbers, is
-    therefore `any` to it; what the model does not take, the model refuses by name.
+    MLflow checks a frame before the model sees it, and its types are narrower than the kinds: `long` and `boolean` refuse
+    a column with gaps, `double` one of whole numbers, `string` codes that are numbers. All but texts are therefore `any`
+    to it; what the model does not take, the model refuses by name.
     """
     import numpy as np
     import pandas as pd
@@ -91,8 +91,6 @@ def _signature(model: Model, frame: pd.DataFrame) -> Any:
     from mlflow.types.schema import AnyType
 
     def type_of(column: FeatureColumn) -> Any:
-        if column.kind == "boolean":
-            return DataType.boolean
         is_text = column.kind == "categorical" and not pd.api.types.is_any_real_numeric_dtype(frame[column.name])
         return DataType.string if is_text else AnyType()
 

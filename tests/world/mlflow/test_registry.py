@@ -152,13 +152,17 @@ def test_stock_mlflow_loads_the_champion_and_scores_texts(registry, run_id, mode
     assert np.array_equal(stock.predict(frame), models[0].predict(frame))
     assert native.num_boosted_rounds() == models[0].recipe.rounds
     types = {column["name"]: column["type"] for column in stock.metadata.signature.inputs.to_dict()}
-    assert types == {"x": "any", "n": "any", "c": "string", "b": "boolean"}
+    assert types == {"x": "any", "n": "any", "c": "string", "b": "any"}
     assert stock.metadata.metadata["feature_kinds"] == {column.name: column.kind for column in COLUMNS}
     forms = {
         "integers where there were fractions": frame.assign(x=np.arange(50)),
         "gaps": frame.mask(np.random.default_rng(2).random(frame.shape) < 0.3),
         "nullable integers with gaps": frame.assign(n=frame["n"].astype("Int64").mask(frame["n"] > 20)),
         "flags with gaps": frame.assign(b=frame["b"].astype(object).where(frame["x"] > 0, None)),
+        "flags as pandas' own with gaps": frame.assign(b=frame["b"].astype("boolean").mask(frame["x"] > 0)),
+        "flags as Arrow's with gaps": frame.assign(b=frame["b"].astype("bool[pyarrow]").mask(frame["x"] > 0)),
+        "flags as numbers with gaps": frame.assign(b=frame["b"].astype(float).mask(frame["x"] > 0)),
+        "flags as whole numbers": frame.assign(b=frame["b"].astype(int)),
         "flags as text": frame.assign(b=frame["b"].astype(str)),
         "small types": frame.astype({"x": "float32", "n": "int8", "c": "string"}),
         "nothing known": frame.head(3).assign(x=None, n=np.nan, c=None, b=None),
