@@ -23,7 +23,7 @@ def transformer_of(platform: Platform, model: ModelSettings) -> str | None:
     if named is None:
         return None
     # A large library, for those alone who have a transformer.
-    from mlops_assets.core.models.families.transformed import unfitted
+    from mlops_assets.core.models.families.transformer import unfitted
 
     places = [platform.settings_file(model).parent / named, platform.home.root / "pipelines" / named]
     file = next((place for place in places if place.is_file()), None)
