@@ -114,10 +114,10 @@ def load_trusted(content: bytes, place: str) -> Any:
         return skops.io.loads(content, trusted=known)
     except UntrustedTypesFoundException as error:
         # The sentence of skops goes on with how to trust them all the same.
-        others = sorted({*skops.io.get_untrusted_types(data=content)} - {*known})
+        named = ", ".join(sorted({*skops.io.get_untrusted_types(data=content)} - {*known}))
         raise ValueError(
-            f"{place} holds types that are not loaded, since they could run any code ({', '.join(others)}): "
-            "use transformers of scikit-learn, its scores f_classif, f_regression, r_regression and chi2, and functions of numpy"
+            f"{place} holds types that are not loaded, since they could run any code ({named}): use transformers of "
+            "scikit-learn, its scores f_classif, f_regression, r_regression and chi2, and functions of numpy"
         ) from error
     except _UNREADABLE as error:
         raise ValueError(
