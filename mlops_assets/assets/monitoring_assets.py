@@ -16,7 +16,7 @@ import dagster as dg
 
 from mlops_assets.assets.metadata import link_to, markdown_value, measured, readable
 from mlops_assets.assets.partitions import PartitionCalendar, is_partitioned_run, keys_of_run, report_partitions
-from mlops_assets.assets.retries import OUTSIDE_RETRY
+from mlops_assets.assets.retries import OUTSIDE_RETRY, mistakes_are_not_retried
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.sources.settings import ModelGrain, partition_end, partition_of
 from mlops_assets.core.values.display import breakable
@@ -96,7 +96,8 @@ def _predictions(model: ModelSettings, calendar: PartitionCalendar) -> dg.Assets
         from mlops_assets.steps.predict.scoring_versions import fallback_today
 
         keys = keys_of_run(context, lambda day: partition_end(day, model.grain))
-        scored = score_days(platform, model, _days(keys, model.grain))
+        with mistakes_are_not_retried():
+            scored = score_days(platform, model, _days(keys, model.grain))
         if scored is None:
             context.log.info(f"{model.name} has no champion yet: nothing is predicted.")
             return

@@ -20,8 +20,9 @@ def mistakes_are_not_retried() -> Iterator[None]:
     from mlops_assets.core.models.families.xgboost import NoGpu
     from mlops_assets.core.models.matrix import CannotTrain, WrongColumns
     from mlops_assets.core.stats.intervals import CannotJudge
+    from mlops_assets.steps.predict.predictions import CannotScore
 
     try:
         yield
-    except (CannotTrain, CannotJudge, WrongColumns, WrongSetting, NoGpu) as error:
+    except (CannotTrain, CannotJudge, WrongColumns, WrongSetting, CannotScore, NoGpu) as error:
         raise dg.Failure(description=str(error), allow_retries=False) from error

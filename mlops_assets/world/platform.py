@@ -104,6 +104,16 @@ class Platform:
         """The YAML file that declares a model."""
         return settings_file(self._declarations, model.name)
 
+    def pipeline_places(self, model: ModelSettings) -> list[Path]:
+        """Where the file of `training.pipeline` may lie: beside the YAML, or in the home; nowhere without the field."""
+        named = model.training.pipeline
+        return [] if named is None else [self.settings_file(model).parent / named, self.home.root / "pipelines" / named]
+
+    def pipeline_name(self, model: ModelSettings) -> str:
+        """The file of `training.pipeline` for a message: its path, or the field where the file is gone."""
+        file = next((place for place in self.pipeline_places(model) if place.is_file()), None)
+        return "training.pipeline" if file is None else str(file)
+
     @property
     def _declarations(self) -> Path:
         return Path(self.sources.folder) if self.sources.folder else DEFS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
@@ -18,8 +19,9 @@ from sklearn.decomposition import PCA
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, PowerTransformer, StandardScaler
 
+from mlops_assets.core.models.families.skops_file import with_entries
 from mlops_assets.core.record.entries import Decision, only
 from mlops_assets.serving.engine.arms import verified
 from mlops_assets.simulate.engine import RunFailed
@@ -107,6 +109,15 @@ def test_a_file_that_is_not_there_or_holds_a_model_is_refused_before_a_join(drif
     write(world, make_pipeline(StandardScaler(), LogisticRegression()))
     with pytest.raises(RunFailed, match=r"LogisticRegression, which is not a transformer: leave the model out"):
         world.engine.execute(job)
+    # What only the rows can say is said of the file, too, and before the search.
+    (name, *_) = [column.name for column in world.platform.data(world.model).columns if column.kind == "numeric"]
+    file = write(
+        world, ColumnTransformer([("n", make_pipeline(SimpleImputer(), PowerTransformer(method="box-cox")), [name])])
+    )
+    with pytest.raises(
+        RunFailed, match=rf"Cannot train: {re.escape(str(file))}: the transformer of .*strictly positive"
+    ):
+        world.engine.execute(job)
     assert world.aliases() == {"champion": 1}
     (request,) = world.engine.requests(world.sensor)[0]
     assert only(world.platform.ledger.entries(MODEL), Decision)[-1].id == request.tags["mlops/decision"]
@@ -117,3 +128,8 @@ def test_the_doctor_names_a_transformer_that_cannot_be_read(world: World, monkey
     monkeypatch.setattr(type(world.platform), "models", lambda _: {MODEL: asking})
     found = [finding.what for finding in examine(world.home) if finding.about == MODEL and finding.state == "broken"]
     assert any("training.pipeline of flight_delay names scaled.skops" in what for what in found), found
+    file = write(world, StandardScaler())
+    file.write_bytes(with_entries(file.read_bytes(), {"schema.json": "{"}))
+    (broken,) = [finding for finding in examine(world.home) if finding.about == MODEL and finding.state == "broken"]
+    assert f"{file} is not a file of skops" in broken.what
+    assert broken.fix == f"Write {file} anew."

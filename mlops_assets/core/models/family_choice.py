@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from mlops_assets.core.models.families import FAMILIES, GOING_ON, family_called
-from mlops_assets.core.models.matrix import CannotTrain, FeatureColumn, check_labels
+from mlops_assets.core.models.matrix import CannotTrain, FeatureColumn, TransformerFault, check_labels
 from mlops_assets.core.models.model import AVAILABLE_AT, Model, fit
 from mlops_assets.core.models.recipe import CONTINUED, Base, Recipe
 from mlops_assets.core.models.time_splits import days_of, newest_days
@@ -200,6 +200,9 @@ class _Backtest:
             values = tuple(self._value(self.labels[part], preds) for part, preds in zip(parts, scores, strict=False))
             order = np.concatenate([np.flatnonzero(part) for part in parts])
             score = self.judge.score(self.labels[order], stacked(scores))
+        except TransformerFault:
+            # It stands before every family: no other one helps.
+            raise
         except (CannotTrain, CannotJudge) as why:
             return Tried(family, None, why_not=str(why))
         return Tried(family, float(score), values)

@@ -49,6 +49,30 @@ class CannotTrain(Exception):
         return f"Cannot train: {self.why}. {self.remedy} Champion and data are as they were."
 
 
+class TransformerFault(CannotTrain):
+    """The transformer of `training.pipeline` does not take the rows, or is not one that a model can rest on."""
+
+
+class CannotTransform(ValueError):
+    """The transformer of a model does not take rows that are to be scored.
+
+    Args:
+        why: what it said.
+        row: position of the first row that it does not take; None where only some of them together are not taken.
+    """
+
+    def __init__(self, why: str, row: int | None) -> None:
+        super().__init__(why, row)
+        self.why = why
+        self.row = row
+
+    def __str__(self) -> str:
+        return (
+            f"The model's transformer does not take these rows ({self.why}). Correct the file that "
+            "training.pipeline names, and train again; or promote a version that takes them."
+        )
+
+
 class WrongColumns(ValueError):
     """A frame does not have the columns of the model, or not of their kind."""
 

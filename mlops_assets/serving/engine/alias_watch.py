@@ -214,7 +214,7 @@ class Watcher:
             if named is None and self._is_watched(name, champion.version):
                 named, state = self._registry.previous(name), SHADOW
         except CannotServe as error:
-            self._bad(name, CANDIDATE, str(error))
+            self._bad(name, CANDIDATE, str(error), answers=True)
             return Arms(contract, champion, fallback=fallback)
         if state is None or named is None or named.version == champion.version:
             self._health.gone(f"{name}@{CANDIDATE}")
@@ -236,17 +236,24 @@ class Watcher:
             if isinstance(error, MlflowUnavailable):
                 raise
             self._retry_at = time.monotonic() + RETRY_SECONDS
-            self._bad(contract.settings.name, alias, str(error))
+            self._bad(contract.settings.name, alias, str(error), answers=old is not None)
             return old
         self._health.good(part)
         return made
 
-    def _bad(self, model: str, alias: str, why: str) -> None:
+    def _bad(self, model: str, alias: str, why: str, *, answers: bool) -> None:
+        """Tell that a version could not be put in service; `answers`: one of that alias is there already."""
+        if alias == CANDIDATE:
+            did = "The champion answers alone."
+        elif answers:
+            did = "The version that was in service goes on answering."
+        else:
+            did = f"No version of {model} is in service: requests for it are answered with 503."
         self._health.bad(
             f"{model}@{alias}",
             why,
-            did="The version that was in service goes on answering.",
-            do="Restore the version's file, or move the alias back.",
+            did=did,
+            do="Restore the version's file, or move the alias to a version that can be put in service.",
             runbook="model-not-loaded",
         )
 

@@ -11,16 +11,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 
 from mlops_assets.core.features.catalogue import Catalogue
-from mlops_assets.core.models.matrix import ColumnKind, FeatureColumn
+from mlops_assets.core.models.matrix import CannotTransform, ColumnKind, FeatureColumn
 from mlops_assets.core.models.model import Model
 from mlops_assets.core.models.row_scoring import RowScorer
+from mlops_assets.core.models.sample_rows import sample_rows
 from mlops_assets.core.performance.against_baseline import Fallback
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.serving.http.forms import Form
@@ -35,10 +35,6 @@ WATCH = "watch"
 """State of a champion after its rollout: the version before it goes on scoring in shadow."""
 STATE, SHARE = "rollout_state", "rollout_share"
 """Tags of the candidate: `shadow` or `canary`, and the share of entities it answers for, from 0 to 1."""
-
-
-SAMPLES = 32
-"""Rows that a new version must score as the batch does before it takes traffic."""
 
 
 class CannotServe(RuntimeError):
@@ -201,8 +197,11 @@ def verified(model: Model, uri: str) -> RowScorer:
     Raises:
         CannotServe: nothing does.
     """
-    rows = sample_rows(model)
-    expected = model.predict(pd.DataFrame(rows, columns=list(model.recipe.names)))
+    rows = sample_rows(model.recipe)
+    try:
+        expected = model.predict(pd.DataFrame(rows, columns=list(model.recipe.names)))
+    except CannotTransform as error:
+        raise CannotServe(f"{uri} cannot score every row that may be sent: {error}") from error
     why = ""
     for quick in (True, False):
         scorer = RowScorer(model, quick)
@@ -217,26 +216,6 @@ def verified(model: Model, uri: str) -> RowScorer:
             why = f"{int(np.sum(alone != expected))} of {len(rows)} rows get another score"
         logger.warning("%s: rows are not scored by %s (%s)", uri, "the quick form" if quick else "the batch's", why)
     raise CannotServe(f"{uri} scores rows otherwise than frames ({why}). Report this; the arm in service stays.")
-
-
-def sample_rows(model: Model) -> list[dict[str, Any]]:
-    """Rows of every kind of value that a model may meet: nothing, each end of its categories, numbers of all sizes."""
-    rng = np.random.default_rng(model.recipe.seed)
-    rows: list[dict[str, Any]] = [dict.fromkeys(model.recipe.names)]
-    for _ in range(SAMPLES):
-        row: dict[str, Any] = {}
-        for column in model.recipe.columns:
-            known = model.recipe.categories.get(column.name, ())
-            if rng.random() < 0.1:
-                row[column.name] = None
-            elif column.kind == "categorical":
-                row[column.name] = known[rng.integers(len(known))] if known and rng.random() < 0.9 else "never seen"
-            elif column.kind == "boolean":
-                row[column.name] = bool(rng.random() < 0.5)
-            else:
-                row[column.name] = float(rng.normal() * 10.0 ** rng.integers(-2, 5))
-        rows.append(row)
-    return rows
 
 
 Load = Callable[[Registry, ModelVersion, str, Contract], Arm]

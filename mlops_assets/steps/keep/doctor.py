@@ -188,6 +188,11 @@ def _columns(platform: Platform, model: ModelSettings) -> Iterator[Finding]:
     """The columns and the transformer that it names."""
     try:
         transformer_of(platform, model)
+    except WrongSetting as error:
+        place = next((place for place in platform.pipeline_places(model) if place.is_file()), None)
+        fix = f"Write {place} anew." if place else f"Write the file, or correct {platform.settings_file(model)}."
+        yield Finding(model.name, "broken", str(error), fix)
+    try:
         refuse_unknown_columns(model, platform.catalogue)
     except WrongSetting as error:
         yield Finding(model.name, "broken", str(error), f"Correct {platform.settings_file(model)}.")

@@ -20,6 +20,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
+from mlops_assets.core.models.matrix import CannotTransform
 from mlops_assets.core.models.training import WrongColumns
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.time.windows import local_days, midnight
@@ -50,6 +51,10 @@ from mlops_assets.world.lake import Lake
 from mlops_assets.world.mlflow.registry import ModelDamaged, NoSuchVersion
 from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
 from mlops_assets.world.platform import Platform
+
+
+class CannotScore(ValueError):
+    """A version does not take rows of these days; the same rows fail in the same way."""
 
 
 @dataclass(frozen=True)
@@ -222,7 +227,7 @@ def _score_cast(
         return _score(platform, model, cast.champion, rows), None, ""
     try:
         theirs = _score(platform, model, cast.other, rows)
-    except (ModelDamaged, NoSuchVersion, WrongColumns) as why:
+    except (ModelDamaged, NoSuchVersion, WrongColumns, CannotScore) as why:
         return _score(platform, model, cast.champion, rows), None, str(why)
     ours = _score(platform, model, cast.champion, rows)
     ours, theirs = same_classes(ours, theirs)
@@ -235,7 +240,10 @@ def _score_cast(
 
 
 def _score(platform: Platform, model: ModelSettings, version: int, rows: pd.DataFrame) -> pd.DataFrame:
-    scores = platform.registry.load(model.name, version).predict(rows)
+    try:
+        scores = platform.registry.load(model.name, version).predict(rows)
+    except CannotTransform as error:
+        raise _naming_row(platform, model, version, rows, error) from error
     scored = rows.copy()
     if scores.ndim == 2:
         for index in range(scores.shape[1]):
@@ -247,6 +255,23 @@ def _score(platform: Platform, model: ModelSettings, version: int, rows: pd.Data
         scored[bounds.columns] = bounds.to_numpy()
     scored[VERSION] = version
     return scored
+
+
+def _naming_row(
+    platform: Platform, model: ModelSettings, version: int, rows: pd.DataFrame, error: CannotTransform
+) -> CannotScore:
+    """Which row a version's transformer does not take, and what to do about it."""
+    which = f"some of the {len(rows):,} rows"
+    if error.row is not None:
+        row = rows.iloc[error.row]
+        keys = ", ".join(f"{key} {row[key]}" for key in platform.data(model).keys)
+        which = f"the row of {keys} at {row[EVENT_TIME].isoformat()}, the first of those"
+    return CannotScore(
+        f"version {version} of {model.name} does not score {which} that its transformer does not take ({error.why}). "
+        f"No day of them was written. Correct {platform.pipeline_name(model)} so that it takes such values, run "
+        f"`mlops retrain {model.name} --reason '...'`, and materialize {model.name}/predictions again; or go back with "
+        f"`mlops rollback {model.name} --reason '...'`."
+    )
 
 
 def _with_fallback(cast: Cast, batch: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame | None]:

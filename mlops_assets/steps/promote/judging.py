@@ -32,6 +32,7 @@ from mlops_assets.steps.predict.reference_files import keep_reference
 from mlops_assets.steps.promote.cards import write_card
 from mlops_assets.steps.promote.gate import Comparison, Scored, compare, score
 from mlops_assets.steps.promote.gate_limits import rules_of_what_ships
+from mlops_assets.steps.promote.pipelines import pipeline_named
 from mlops_assets.steps.promote.reproduction import LIBRARIES, libraries
 from mlops_assets.steps.promote.season import season_rules
 from mlops_assets.steps.promote.training import candidate_file, refit
@@ -110,9 +111,10 @@ class _Shipping:
 
 def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judged:
     """Compare challenger and champion on the gate window; register the challenger with what became of it."""
-    case = _Case.of(platform, model)
-    shipping = _shipping(case) if case.compared.verdict.promote else None
-    conclusion = _verdict(case, shipping)
+    with pipeline_named(platform, model):
+        case = _Case.of(platform, model)
+        shipping = _shipping(case) if case.compared.verdict.promote else None
+        conclusion = _verdict(case, shipping)
     version = _register(case, shipping, conclusion, decision_id=decision_id)
     _keep(case, shipping, conclusion, version, decision_id=decision_id)
     return Judged(

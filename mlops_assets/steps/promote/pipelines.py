@@ -1,11 +1,16 @@
 """The transformer of a model's own: the file that `training.pipeline` names, read for its recipes.
 
-Here: finding and reading it. Not here: what is done with it (`core.models.families.transformed`).
+Here: finding and reading it, naming it where it is at fault. Not here: what is done with it
+(`core.models.families.transformed`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from mlops_assets.core.limits.ranges import WrongSetting
+from mlops_assets.core.models.matrix import CannotTrain, CannotTransform, TransformerFault
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.world.platform import Platform
 
@@ -19,18 +24,17 @@ def transformer_of(platform: Platform, model: ModelSettings) -> str | None:
     Raises:
         WrongSetting: the file is not there, or holds none.
     """
-    named = model.training.pipeline
-    if named is None:
+    places = platform.pipeline_places(model)
+    if not places:
         return None
     # A large library, for those alone who have a transformer.
-    from mlops_assets.core.models.families.transformed import unfitted
+    from mlops_assets.core.models.families.transformer import unfitted
 
-    places = [platform.settings_file(model).parent / named, platform.home.root / "pipelines" / named]
     file = next((place for place in places if place.is_file()), None)
     if file is None:
         raise WrongSetting(
-            f"training.pipeline of {model.name} names {named}, which is neither {places[0]} nor {places[1]}. Write it "
-            "there with skops.io.dump, or remove the field. Nothing was trained; the champion is unchanged."
+            f"training.pipeline of {model.name} names {places[0].name}, which is neither {places[0]} nor {places[1]}. "
+            "Write it there with skops.io.dump, or remove the field. Nothing was trained; the champion is unchanged."
         )
     content = file.read_bytes()
     if len(content) > _LARGEST:
@@ -42,3 +46,21 @@ def transformer_of(platform: Platform, model: ModelSettings) -> str | None:
         return unfitted(content, str(file))
     except ValueError as error:
         raise WrongSetting(f"training.pipeline: {error}. Nothing was trained; the champion is unchanged.") from error
+
+
+@contextmanager
+def pipeline_named(platform: Platform, model: ModelSettings) -> Iterator[None]:
+    """Name the file in what is said of a transformer that is at fault.
+
+    Raises:
+        CannotTrain: it is.
+    """
+    try:
+        yield
+    except TransformerFault as error:
+        raise CannotTrain(f"{platform.pipeline_name(model)}: {error.why}", error.remedy) from error
+    except CannotTransform as error:
+        raise CannotTrain(
+            f"{platform.pipeline_name(model)}: the transformer does not take rows from after its fit ({error.why})",
+            "Correct it so that it takes whatever values later rows have.",
+        ) from error

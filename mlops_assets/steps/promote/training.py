@@ -23,7 +23,7 @@ from mlops_assets.steps.decide.training_scope import at, scope
 from mlops_assets.steps.features.code_versions import CONSTANT, FEATURE_CODE, built_code
 from mlops_assets.steps.promote.gate import Scored
 from mlops_assets.steps.promote.golden import golden_file
-from mlops_assets.steps.promote.pipelines import transformer_of
+from mlops_assets.steps.promote.pipelines import pipeline_named, transformer_of
 from mlops_assets.steps.promote.reproduction import code_version
 from mlops_assets.world.atomic import write_bytes
 from mlops_assets.world.columns import refuse_unknown_columns
@@ -75,8 +75,10 @@ def train(platform: Platform, model: ModelSettings, *, run_id: str) -> tuple[dic
     champion = platform.registry.champion(model.name)
     since = fitted_until(champion)
     known = Champion(platform.registry.load(model.name, champion.version), since) if champion and since else None
-    tuned, chosen = search(data, training.frame, champion=known, transformer=transformer_of(platform, model))
-    judged = fit(tuned.recipe, training.frame, training.frame[LABEL].to_numpy(), base=known.model if known else None)
+    with pipeline_named(platform, model):
+        tuned, chosen = search(data, training.frame, champion=known, transformer=transformer_of(platform, model))
+        labels, base = training.frame[LABEL].to_numpy(), known.model if known else None
+        judged = fit(tuned.recipe, training.frame, labels, base=base)
     file = candidate_file(platform, model, judged.sha256, tuned.recipe.family)
     write_bytes(file, judged.to_bytes())
     record = {

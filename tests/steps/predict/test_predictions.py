@@ -9,7 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mlops_assets.core.models.matrix import CannotTransform
+from mlops_assets.core.models.model import Model
 from mlops_assets.core.time.windows import midnight
+from mlops_assets.simulate.engine import RunFailed
 from mlops_assets.steps.predict.predictions import SCORE, VERSION, read_scores, score_days
 from mlops_assets.steps.watch.performance_report import watch_performance
 from mlops_assets.world.home import Home
@@ -89,6 +92,31 @@ def test_a_corrected_day_is_scored_by_its_own_version(drifting: World) -> None:
     assert scored.versions == {"1": scored.rows[DAY], "2": scored.rows[new]}
     rows = read_scores(drifting.platform, drifting.model, DAY, date(2013, 2, 21))
     assert (rows["feat_flight__distance_miles"] == 5_000).all()
+
+
+def test_a_row_that_the_transformer_does_not_take_is_named_with_the_remedy_and_not_tried_again(
+    drifting: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a version of before fits were tried on all sizes of numbers: box-cox meets its first zero."""
+    tries = list[pd.DataFrame]()
+
+    def refusing(_: Model, rows: pd.DataFrame) -> np.ndarray:
+        tries.append(rows)
+        raise CannotTransform("can only be applied to strictly positive data", 3)
+
+    world = drifting.with_settings(training={"pipeline": "scaled.skops"})
+    file = world.home.root / "pipelines" / "scaled.skops"
+    file.parent.mkdir()
+    file.touch()
+    monkeypatch.setattr(Model, "predict", refusing)
+    with pytest.raises(RunFailed, match=r"strictly positive data\)\. No day of them was written\.") as failed:
+        world.watch(WEEKS[0], WEEKS[1])
+    (rows,) = tries
+    row = rows.iloc[3]
+    said = str(failed.value)
+    assert f"the row of flight_id {row.flight_id}" in said
+    assert f"at {row.event_timestamp.isoformat()}, the first" in said
+    assert f"Correct {file} so that it takes such values, run `mlops retrain flight_delay --reason '...'`" in said
 
 
 def test_a_day_without_events_has_no_file(world: World) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import json
+import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 from zipfile import BadZipFile, ZipFile, ZipInfo
@@ -19,6 +20,25 @@ from mlops_assets.core.models.recipe import Recipe
 
 TRUSTED = ("numpy.dtype",)
 """Types that skops does not trust by itself, and that a model holds: the type of a number."""
+_OF_TRANSFORMERS = (
+    *(
+        f"sklearn.feature_selection._univariate_selection.{name}"
+        for name in ("chi2", "f_classif", "f_regression", "r_regression")
+    ),
+    "sklearn.impute._iterative._ImputerTriplet",
+    "scipy.interpolate._bsplines.BSpline",
+    "scipy._lib.array_api_compat.numpy._aliases.asarray",
+)
+"""What transformers of scikit-learn hold besides: scores of features (SelectKBest), the named tuples of an
+IterativeImputer, fitted splines (SplineTransformer) and the function that a spline makes arrays with. None of them runs
+what is in the file. scipy may move its own under another name: such a transformer is then refused, since each fitted
+one is read back before a model rests on it. Mutual information is not among them: without a seed of its own it draws
+from numpy's, and no fit could be made again."""
+_UNREADABLE = (
+    *(BadZipFile, zlib.error, EOFError),
+    *(ValueError, TypeError, LookupError, AttributeError, ImportError, RuntimeError),
+)
+"""What the ZIP archive, its JSON, its arrays and skops raise of a damaged file."""
 RECIPE = "recipe.json"
 _SCHEMA = "schema.json"
 _STATE = "state.json"
@@ -89,14 +109,17 @@ def load_trusted(content: bytes, place: str) -> Any:
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
 
+    known = [*TRUSTED, *_OF_TRANSFORMERS]
     try:
-        return skops.io.loads(content, trusted=list(TRUSTED))
+        return skops.io.loads(content, trusted=known)
     except UntrustedTypesFoundException as error:
+        # The sentence of skops goes on with how to trust them all the same.
+        named = ", ".join(sorted({*skops.io.get_untrusted_types(data=content)} - {*known}))
         raise ValueError(
-            f"{place} holds types that are not loaded, since they could run any code ({error}): use transformers of "
-            "scikit-learn and functions of numpy"
+            f"{place} holds types that are not loaded, since they could run any code ({named}): use transformers of "
+            "scikit-learn, its scores f_classif, f_regression, r_regression and chi2, and functions of numpy"
         ) from error
-    except (BadZipFile, KeyError, TypeError) as error:
+    except _UNREADABLE as error:
         raise ValueError(
             f"{place} is not a file of skops ({error}): write it with skops.io.dump(pipeline, {place!r})"
         ) from error

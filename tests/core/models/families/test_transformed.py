@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import skops.io
+from sklearn.base import clone
+from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import RandomTreesEmbedding
+from sklearn.feature_selection import SelectKBest, f_regression, mutual_info_classif
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.manifold import TSNE
+from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    OneHotEncoder,
+    PowerTransformer,
+    SplineTransformer,
+    StandardScaler,
+    TargetEncoder,
+)
 
 from mlops_assets.core.models.families import read
-from mlops_assets.core.models.families.transformed import unfitted
+from mlops_assets.core.models.families.skops_file import RECIPE, with_entries
+from mlops_assets.core.models.families.transformer import unfitted
 from mlops_assets.core.models.family_choice import find
-from mlops_assets.core.models.matrix import CannotTrain, FeatureColumn
+from mlops_assets.core.models.matrix import CannotTrain, CannotTransform, FeatureColumn, encode
 from mlops_assets.core.models.model import Model, Recipe, fit
 from mlops_assets.core.models.row_scoring import RowScorer
 from mlops_assets.core.models.training import Goal, LabelledRows, TrainingSettings, tune
@@ -86,6 +102,29 @@ def test_it_gives_what_scikit_learn_gives_by_itself() -> None:
     assert np.abs(ours.predict(frame) - expected).max() < 1e-3
 
 
+def test_an_encoder_of_the_label_hands_no_row_its_own_label() -> None:
+    """A category a row, nearly: what scikit-learn's `Pipeline` gives, which fits a model on `fit_transform`.
+
+    Fitted on `transform` of its own rows, the model would trust the encoded names, which say nothing of other rows.
+    """
+    frame, y = rows(1_500)
+    names = np.random.default_rng(11).integers(0, 120, len(frame))
+    frame["c"] = [f"n{name}" for name in names]
+    learn, judge = frame.iloc[:1_000], frame.iloc[1_000:]
+    encoded = ColumnTransformer(
+        [
+            ("n", make_pipeline(SimpleImputer(), StandardScaler()), ["a", "b"]),
+            ("c", TargetEncoder(smooth=1e-3, random_state=3), ["c"]),
+        ]
+    )
+    ours = fit(recipe("linear", encoded), learn, y[:1_000])
+    theirs = make_pipeline(encoded, StandardScaler(), LogisticRegression(max_iter=300)).fit(learn, y[:1_000])
+    assert np.abs(ours.predict(judge) - theirs.predict_proba(judge)[:, 1]).max() < 1e-3
+    leaking = make_pipeline(StandardScaler(), LogisticRegression()).fit(theirs[0].transform(learn), y[:1_000])
+    leaked = leaking.predict_proba(theirs[0].transform(judge))[:, 1]
+    assert roc_auc_score(y[1_000:], ours.predict(judge)) > roc_auc_score(y[1_000:], leaked)
+
+
 def test_a_regression_goes_through_it_too() -> None:
     frame, _ = rows()
     y = frame.b.to_numpy() * 3 + np.random.default_rng(1).normal(size=len(frame))
@@ -122,9 +161,14 @@ def test_no_trial_and_no_part_sees_rows_that_it_is_judged_on(monkeypatch: pytest
     assert tuned.recipe.transformer == scaled
 
 
-def test_seeds_that_are_left_open_are_the_recipes() -> None:
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("step", "named"),
+    [(make_pipeline(SimpleImputer(), PCA(1, svd_solver="randomized")), ["a", "b"]), (TargetEncoder(), ["c"])],
+)
+def test_seeds_that_are_left_open_are_the_recipes(step: Any, named: list[str]) -> None:
     frame, y = rows()
-    random = ColumnTransformer([("n", make_pipeline(SimpleImputer(), PCA(1, svd_solver="randomized")), ["a", "b"])])
+    random = ColumnTransformer([("n", step, named)])
     made = [fit(recipe("linear", random), frame, y).sha256 for _ in range(2)]
     assert made[0] == made[1]
 
@@ -144,6 +188,16 @@ class Own(StandardScaler):
         ),
         (skops.io.dumps(Own()), "types that are not loaded, since they could run any code"),
         (skops.io.dumps({"a": 1}), "dict, which is not a transformer"),
+        (
+            skops.io.dumps(SelectKBest(mutual_info_classif)),
+            r"\(sklearn\.feature.*mutual_info_classif\): use .* f_classif",
+        ),
+        (skops.io.dumps(TSNE()), "TSNE, which is not a transformer"),
+        (
+            with_entries(skops.io.dumps(StandardScaler()), {"schema.json": "{"}),
+            "own.skops is not a file of skops .*skops",
+        ),
+        (skops.io.dumps(StandardScaler())[:200], "own.skops is not a file of skops"),
     ],
 )
 def test_what_is_no_transformer_is_refused_with_its_remedy(content: bytes, message: str) -> None:
@@ -160,6 +214,25 @@ def test_what_is_no_transformer_is_refused_with_its_remedy(content: bytes, messa
             "everything is missing .*handle_unknown",
         ),
         (ColumnTransformer([("x", StandardScaler(), ["c"])]), "cannot be fitted"),
+        (
+            ColumnTransformer([("x", StandardScaler(), ["b"])], remainder="passthrough"),
+            r"cannot be fitted \(it lets values through that are not numbers: .*; encode such columns, or drop them",
+        ),
+        (FunctionTransformer(), "it lets values through that are not numbers"),
+        (ColumnTransformer([]), r"cannot be fitted \(it makes no column\)"),
+        (
+            ColumnTransformer([("x", make_pipeline(SimpleImputer(), SplineTransformer(extrapolation="error")), ["b"])]),
+            r"beyond the limits of the knots\), for example in a row with a=.*take any number",
+        ),
+        (
+            ColumnTransformer([("x", make_pipeline(SimpleImputer(), PowerTransformer(method="box-cox")), ["b"])]),
+            r"strictly positive data\), for example in a row with a=0\.0, b=0\.0, d=False\. .*yeo-johnson",
+        ),
+        # Trees, which skops does not trust since their nodes point at each other, come with the fit.
+        (
+            ColumnTransformer([("x", RandomTreesEmbedding(2), ["b"])]),
+            r"can be fitted, but not be read back .*Leave that step out",
+        ),
     ],
 )
 def test_what_cannot_take_the_rows_is_refused_before_the_search(transformer: Any, message: str) -> None:
@@ -169,11 +242,55 @@ def test_what_cannot_take_the_rows_is_refused_before_the_search(transformer: Any
         tune(LabelledRows(frame, y, frame.event_timestamp), goal)
 
 
+@pytest.mark.parametrize(
+    "last",
+    [SelectKBest(k=2), SelectKBest(f_regression, k=2), KMeans(3, n_init=1), LinearDiscriminantAnalysis()],
+    ids=str,
+)
+def test_whatever_transforms_may_be_its_last_step(last: Any) -> None:
+    frame, y = rows()
+    model = fit(recipe("linear", make_pipeline(columns(), last)), frame, y)
+    made = make_pipeline(columns(), clone(last))
+    if "random_state" in last.get_params():
+        made.set_params(kmeans__random_state=3, columntransformer__numbers__pca__random_state=3)
+    theirs = make_pipeline(made, StandardScaler(), LogisticRegression(max_iter=300)).fit(frame, y)
+    again = Model.from_bytes(model.to_bytes())
+    assert np.abs(again.predict(frame) - theirs.predict_proba(frame)[:, 1]).max() < 1e-3
+
+
+def test_a_fitted_spline_is_read_again() -> None:
+    frame, y = rows()
+    curved = ColumnTransformer([("b", make_pipeline(SimpleImputer(), SplineTransformer()), ["b"])])
+    model = fit(recipe("linear", curved), frame, y)
+    theirs = make_pipeline(curved, StandardScaler(), LogisticRegression(max_iter=300)).fit(frame, y)
+    again = Model.from_bytes(model.to_bytes())
+    assert np.abs(again.predict(frame) - theirs.predict_proba(frame)[:, 1]).max() < 1e-3
+
+
+def test_the_first_row_that_is_not_taken_has_its_position() -> None:
+    frame, y = rows()
+    bounded = ColumnTransformer([("c", OneHotEncoder(handle_unknown="ignore", sparse_output=False), ["c"])])
+    model = fit(recipe("linear", bounded), frame, y)
+    # As a version from before each fit was tried on zeros and negative numbers.
+    held = {**model.fitted.held, "transformer": FunctionTransformer(func=_only_positive)}
+    older = replace(model.fitted, held=held)
+    matrix = encode(frame, model.recipe.columns, model.recipe.categories)
+    matrix[:, 0] = 1.0
+    matrix[[700, 900], 0] = 0.0
+    with pytest.raises(CannotTransform, match=r"no zero, please\)\. Correct the file .* train again") as refused:
+        older.predict(matrix)
+    assert refused.value.row == 700
+
+
+def _only_positive(frame: pd.DataFrame) -> np.ndarray:
+    if (frame.a <= 0).any():
+        raise ValueError("no zero, please")
+    return np.zeros((len(frame), 3))
+
+
 def test_a_file_without_its_transformer_is_damaged() -> None:
     frame, y = rows()
     plain = fit(Recipe("linear", "binary", {"C": 1.0}, 1, COLUMNS), frame, y)
-    from mlops_assets.core.models.families.skops_file import RECIPE, with_entries
-
     damaged = with_entries(plain.content, {RECIPE: recipe("linear", columns()).to_json()})
     with pytest.raises(ValueError, match="its file holds none; the file is damaged"):
         read(damaged)
