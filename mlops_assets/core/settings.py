@@ -118,7 +118,10 @@ class ModelSettings(Settings):
 
     @model_validator(mode="after")
     def _limits_can_be_reached(self) -> ModelSettings:
-        agreed = AgreedLimits(self.task, self.metric, self.monitoring.performance, self.limits, self.gate, self.rollout)
+        monitoring = self.monitoring
+        table = {PROFIT: ProfitName(self.task, monitoring.costs)} if monitoring.costs else {}
+        further = {table.get(name, name): limit for name, limit in self.limits.items()}
+        agreed = AgreedLimits(self.task, self.metric, monitoring.performance, further, self.gate, self.rollout)
         agreed.refuse_out_of_reach()
         return self
 
@@ -131,7 +134,7 @@ class ModelSettings(Settings):
             metric=self.metric,
             views=self.features,
             exclude=self.exclude,
-            has_costs=bool(self.monitoring.costs),
+            costs=self.monitoring.costs,
             drift=self.monitoring.drift,
             holds_performance=bool(self.limits) or any(limit is not None for limit in drops),
             by_hours=self.monitoring.rhythm.parts_days,
