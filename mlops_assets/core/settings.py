@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
-from mlops_assets.core.decide.agreed.fitting import Watched, refuse_unfit
+from mlops_assets.core.decide.agreed.fitting import NEEDS_BOUNDS, Watched, refuse_unfit
 from mlops_assets.core.decide.agreed.reading import measured_metrics
 from mlops_assets.core.decide.retrain_policy import RetrainPolicy
 from mlops_assets.core.performance.against_baseline import OnFailing
@@ -114,6 +114,8 @@ class ModelSettings(Settings):
                 others = ", ".join(other for other in known if other != self.metric)
                 where = "the metric's own are under monitoring.performance" if name == self.metric else "it has no such"
                 raise ValueError(f"monitoring.limits names {name}, and {where}: name some of {others}.")
+            if metric(name).of_bounds and self.monitoring.interval is None:
+                raise ValueError(f"monitoring.limits.{name} is without effect: {NEEDS_BOUNDS.format(name)}")
         return self
 
     @model_validator(mode="after")
@@ -135,7 +137,9 @@ class ModelSettings(Settings):
             views=self.features,
             exclude=self.exclude,
             costs=self.monitoring.costs,
+            has_bounds=self.monitoring.interval is not None,
             drift=self.monitoring.drift,
+            is_calibrated=self.monitoring.drift.levels != "preset",
             holds_performance=bool(self.limits) or any(limit is not None for limit in drops),
             by_hours=self.monitoring.rhythm.parts_days,
         )

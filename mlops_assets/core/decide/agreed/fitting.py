@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from mlops_assets.core.drift.grid import Kind
 
 
+NEEDS_BOUNDS = (
+    "{} is measured on bounds beside each prediction, and there are none: set monitoring.interval, for example 0.9."
+)
+
+
 @dataclass(frozen=True)
 class Watched:
     """What of a model's settings decides whether a trigger can ask.
@@ -29,7 +34,9 @@ class Watched:
         costs: the cost table that profit is measured by; empty where it is not.
         views: the feature views that it reads.
         exclude: features of these that it is not trained on, with or without their view's name in front.
+        has_bounds: whether predictions have bounds beside them (`monitoring.interval`).
         drift: what `monitoring.drift` says.
+        is_calibrated: whether levels that its own days set may stand in place of the limits of `monitoring.drift`.
         holds_performance: whether `monitoring.performance` or `monitoring.limits` has any limit.
         by_hours: whether monitoring windows are shorter than a day.
     """
@@ -39,7 +46,9 @@ class Watched:
     views: Collection[str]
     exclude: Collection[str] = ()
     costs: Mapping[str, float] = field(default_factory=dict)
+    has_bounds: bool = False
     drift: DriftPolicy = field(default_factory=DriftPolicy)
+    is_calibrated: bool = False
     holds_performance: bool = True
     by_hours: bool = False
 
@@ -64,6 +73,8 @@ def _refuse_performance(trigger: OnPerformance, model: Watched) -> None:
     if name not in known:
         raise ValueError(f"retrain.on: performance: {name} is not measured here: name one of {', '.join(known)}.")
     judge = profit(model.task, model.costs) if name == PROFIT else metric(name)
+    if judge.of_bounds and not model.has_bounds:
+        raise ValueError(f"retrain.on: performance: {NEEDS_BOUNDS.format(name)}")
     if trigger.floor is not None:
         limits_of(judge, model.task).refuse("retrain.on: performance.floor", trigger.floor)
     if trigger.max_drop is not None:
@@ -91,6 +102,11 @@ def _refuse_drift(trigger: OnDrift, model: Watched) -> None:
         raise ValueError(
             "retrain.on: drift can never ask, as monitoring.drift has every limit off: set one there, or here, for "
             "example drift: {psi: 0.2}."
+        )
+    if not trigger.is_checked and not model.is_calibrated and model.drift.max_share >= 1:
+        raise ValueError(
+            "retrain.on: drift can never ask, as monitoring.drift.max_share is 1, and no more than all features drift: "
+            "set a smaller share there, or a limit here, for example drift: {psi: 0.2}."
         )
     if trigger.of == "scores":
         _refuse_scores(trigger, model)
