@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
-from mlops_assets.core.decide.agreed.fitting import Watched, refuse_unfit
+from mlops_assets.core.decide.agreed.fitting import NEEDS_BOUNDS, Watched, refuse_unfit
 from mlops_assets.core.decide.agreed.reading import measured_metrics
 from mlops_assets.core.decide.retrain_policy import RetrainPolicy
 from mlops_assets.core.performance.against_baseline import OnFailing
@@ -114,11 +114,16 @@ class ModelSettings(Settings):
                 others = ", ".join(other for other in known if other != self.metric)
                 where = "the metric's own are under monitoring.performance" if name == self.metric else "it has no such"
                 raise ValueError(f"monitoring.limits names {name}, and {where}: name some of {others}.")
+            if metric(name).of_bounds and self.monitoring.interval is None:
+                raise ValueError(f"monitoring.limits.{name} is without effect: {NEEDS_BOUNDS.format(name)}")
         return self
 
     @model_validator(mode="after")
     def _limits_can_be_reached(self) -> ModelSettings:
-        agreed = AgreedLimits(self.task, self.metric, self.monitoring.performance, self.limits, self.gate, self.rollout)
+        monitoring = self.monitoring
+        table = {PROFIT: ProfitName(self.task, monitoring.costs)} if monitoring.costs else {}
+        further = {table.get(name, name): limit for name, limit in self.limits.items()}
+        agreed = AgreedLimits(self.task, self.metric, monitoring.performance, further, self.gate, self.rollout)
         agreed.refuse_out_of_reach()
         return self
 
@@ -131,8 +136,10 @@ class ModelSettings(Settings):
             metric=self.metric,
             views=self.features,
             exclude=self.exclude,
-            has_costs=bool(self.monitoring.costs),
+            costs=self.monitoring.costs,
+            has_bounds=self.monitoring.interval is not None,
             drift=self.monitoring.drift,
+            is_calibrated=self.monitoring.drift.levels != "preset",
             holds_performance=bool(self.limits) or any(limit is not None for limit in drops),
             by_hours=self.monitoring.rhythm.parts_days,
         )

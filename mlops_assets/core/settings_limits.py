@@ -26,7 +26,7 @@ class AgreedLimits:
         task: of the model.
         metric: of the model: all limits but `further` are its.
         performance: under `monitoring`.
-        further: the limits of other metrics, by name.
+        further: the limits of other metrics, by name; that of profit brings its cost table along.
         gate: the gate.
         rollout: None where there is none.
     """

@@ -25,6 +25,7 @@ from mlops_assets.core.limits.ranges import (
     Range,
     refuse_outside,
 )
+from mlops_assets.core.limits.scientific_notation import as_number
 from mlops_assets.core.models.families import GOING_ON
 from mlops_assets.core.models.training_settings import TrainingSettings
 from mlops_assets.core.models.training_window import TrainingWindow
@@ -218,7 +219,7 @@ def _rollout_policy(value: Any) -> Any:
         return value
     preset = RolloutPolicy.of_preset(str(value.get("preset", "careful")))
     given = {
-        name: _in_hours(name, field) if name in _HOURS and isinstance(field, str) else field
+        name: _in_hours(name, field) if name in _HOURS and isinstance(as_number(field), str) else field
         for name, field in value.items()
     }
     return {**asdict(preset), **given}

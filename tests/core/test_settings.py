@@ -84,6 +84,18 @@ def test_limits_of_further_metrics_are_read_and_their_metrics_reported() -> None
         ("monitoring: {limits: {f1: {flor: 0.9}}}", "flor"),
         ("monitoring: {interval: 0.9}", "is for a regression, and the task is binary: remove it"),
         ("{task: regression, metric: mae, monitoring: {interval: 0.99}}", "above 0 and at most 0.98, for example 0.9"),
+        (
+            "{task: regression, metric: mae, monitoring: {limits: {interval_coverage: {floor: 0.8}}}}",
+            "monitoring.limits.interval_coverage is without effect.*set monitoring.interval, for example 0.9",
+        ),
+        (
+            "{task: regression, metric: mae, retrain: {on: [performance: {metric: interval_coverage, floor: 0.8}]}}",
+            "interval_coverage is measured on bounds .*set monitoring.interval, for example 0.9",
+        ),
+        (
+            "{monitoring: {drift: {max_share: 1}}, retrain: {on: [drift]}}",
+            "drift can never ask, as monitoring.drift.max_share is 1",
+        ),
         ("monitoring: {fairness: {by: [a], measure: parity}}", "set one of equalized_odds"),
         ("monitoring: {fairness: {by: [a], group: b}}", "group"),
         ("{task: regression, metric: mae, monitoring: {fairness: {by: [a]}}}", "set it in its unit"),
@@ -102,6 +114,20 @@ def test_limits_of_further_metrics_are_read_and_their_metrics_reported() -> None
 def test_what_does_not_fit_names_the_remedy(text: str, remedy: str) -> None:
     with pytest.raises(ValueError, match=remedy):
         model(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        """{task: regression, metric: mae, monitoring: {interval: 0.9, limits: {interval_coverage: {floor: 0.8}}},
+            retrain: {on: [performance: {metric: interval_coverage, floor: 0.8}]}}""",
+        "{monitoring: {drift: {max_share: 1, levels: calibrated}}, retrain: {on: [drift]}}",
+        "{monitoring: {drift: {max_share: 1, levels: auto}}, retrain: {on: [drift]}}",
+        "{monitoring: {drift: {max_share: 1}}}",
+    ],
+)
+def test_limits_that_can_be_reached_are_taken(text: str) -> None:
+    model(text)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from mlops_assets.core.limits.ranges import (
     TIME,
     Length,
     Range,
+    read_numbers,
     refuse_outside,
 )
 from mlops_assets.core.record.plain_values import plain
@@ -154,7 +155,7 @@ class RetrainPolicy:
             ValueError: an unknown field or a value that can't be read; the message names the field and the
                 remedy.
         """
-        values = as_fields(data)
+        values = read_numbers(cls, as_fields(data))
         if values.get("on") is not None:
             values = {**_SILENT, **values, "on": read_triggers(values["on"])}
         unknown = sorted(set(values) - {f.name for f in fields(cls)})

@@ -19,6 +19,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic_core import core_schema
 
+from mlops_assets.core.limits.scientific_notation import as_number
 from mlops_assets.core.time.windows import format_duration, parse_duration
 
 LARGEST = 1e12
@@ -38,6 +39,10 @@ class Allowed:
         """What is wrong with a value and what to write, to follow the name of its field; empty if nothing is."""
         raise NotImplementedError
 
+    def read(self, value: Any) -> Any:
+        """A value as the field holds it; what is no such value is left for `fault`."""
+        return value
+
     def refuse(self, place: str, value: Any) -> None:
         """Hold the value of a field against the range.
 
@@ -51,9 +56,11 @@ class Allowed:
         """Asked before pydantic takes the text 3, or true, for a number."""
 
         def within(value: Any) -> Any:
-            if not (value is None and _may_be_missing(source)):
-                self.refuse("it", value)
-            return value
+            if value is None and _may_be_missing(source):
+                return value
+            known = self.read(value)
+            self.refuse("it", known)
+            return known
 
         return core_schema.no_info_before_validator_function(within, handler(source))
 
@@ -81,6 +88,10 @@ class Range(Allowed):
     whole: bool = False
     words: tuple[str, ...] = ()
     note: str = ""
+
+    def read(self, value: Any) -> Any:
+        """A text in scientific notation as the number that it is."""
+        return as_number(value, whole=self.whole)
 
     def fault(self, value: Any) -> str:
         """What is wrong with a value and what to write, to follow the name of its field; empty if nothing is."""
@@ -191,6 +202,17 @@ def refuse_outside(kind: type, values: Mapping[str, Any], place: str) -> None:
     for name, (allowed, may_be_missing) in _ranges_of(kind).items():
         if name in values and not (values[name] is None and may_be_missing):
             allowed.refuse(f"{place}.{name}", values[name])
+
+
+def read_numbers(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a policy as in YAML, with texts in scientific notation as numbers where a field holds numbers.
+
+    Args:
+        kind: the class that has the fields.
+        values: of some fields, or all; others may stand among them.
+    """
+    ranges = _ranges_of(kind)
+    return {name: ranges[name][0].read(value) if name in ranges else value for name, value in values.items()}
 
 
 @cache

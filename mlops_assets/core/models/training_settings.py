@@ -12,6 +12,7 @@ from itertools import product
 from typing import Annotated, Any, Literal
 
 from mlops_assets.core.limits.ranges import LARGEST, Allowed, Length, Range, WrongSetting, refuse_outside
+from mlops_assets.core.limits.scientific_notation import as_number
 from mlops_assets.core.models.cores import cores
 from mlops_assets.core.models.families import FAMILIES, family_called
 from mlops_assets.core.models.matrix import MIN_ROWS
@@ -29,6 +30,15 @@ MOST_COMBINATIONS = 1_000
 
 class _Parameters(Allowed):
     """What any family can be given under `params`; each knows the ranges of its own."""
+
+    def read(self, value: Any) -> Any:
+        """See `Allowed`. No family has a text that could be taken for a number."""
+        if not isinstance(value, Mapping):
+            return value
+        return {
+            name: [as_number(each) for each in given] if isinstance(given, list) else as_number(given)
+            for name, given in value.items()
+        }
 
     def fault(self, value: Any) -> str:
         """See `Allowed`."""

@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mlops_assets.core.limits.ranges import ANY_SHARE, Range, refuse_outside
+from mlops_assets.core.limits.ranges import ANY_SHARE, Range, read_numbers, refuse_outside
+from mlops_assets.core.limits.scientific_notation import as_number
 from mlops_assets.core.values.text_formats import NUMBER_FORMATS, TIME_FORMATS, NumberFormat, TimeFormat
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class Column:
             ValueError: it is one of another type, a limit is no number, or `null_values` is no list.
         """
         refuse_outside(Column, vars(self), "column")
+        self._read_numbers()
         self._check_limits()
         if isinstance(self.null_values, str):
             msg = f"null_values is {self.null_values!r}: write a list, such as [-1, unknown]"
@@ -94,6 +96,16 @@ class Column:
         if self.format is not None and self.format not in known:
             msg = f"format is {self.format!r}, of a column of type {self.type}: set one of {', '.join(known) or 'none'}"
             raise ValueError(msg)
+
+    def _read_numbers(self) -> None:
+        """Limits and values of a column of numbers that YAML has read as texts (`limits.scientific_notation`)."""
+        if self.type not in ("number", "integer"):
+            return
+        for name in ("min", "max"):
+            object.__setattr__(self, name, as_number(getattr(self, name), whole=self.type == "integer"))
+        if self.allowed is not None:
+            allowed = tuple(as_number(value, whole=self.type == "integer") for value in self.allowed)
+            object.__setattr__(self, "allowed", allowed)
 
     def _check_limits(self) -> None:
         for name, limit in (("min", self.min), ("max", self.max)):
@@ -123,13 +135,14 @@ class Column:
             values["allowed"] = tuple(values["allowed"])
         if values.get("usual") is not None:
             values["usual"] = _usual(name, values["type"], values["usual"])
+        values = read_numbers(cls, values)
         refuse_outside(cls, values, f"column {name}")
         return cls(**values)
 
 
 def _usual(name: str, kind: str, given: Any) -> tuple[float, float]:
     """Where numbers mostly lie, from its plain form."""
-    numbers = list(given) if isinstance(given, list | tuple) else []
+    numbers = list(map(as_number, given)) if isinstance(given, list | tuple) else []
     fits = len(numbers) == 2 and all(isinstance(n, int | float) and not isinstance(n, bool) for n in numbers)
     if kind not in ("number", "integer") or not fits or not numbers[0] <= numbers[1]:
         msg = f"column {name}: usual is {given!r}: write two numbers, the smaller first, for a number or an integer"

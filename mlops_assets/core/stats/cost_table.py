@@ -6,6 +6,7 @@ metric (`metrics`), what a training must bring (`price`).
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -30,9 +31,13 @@ _CALLED_AS = re.compile(r"(\d+) as (\d+)")
 
 @dataclass(frozen=True)
 class CostTable:
-    """Profit per row by a cost table: the formula of its task, and what a faultless model would bring on labels."""
+    """Profit per row by a cost table: the formula of its task, and what a faultless model would bring on labels.
+
+    `bounds`: the least and the most that a row can bring, and so their mean.
+    """
 
     faultless: Callable[[Array], float]
+    bounds: tuple[float, float]
     binary: BinaryFormula | None = None
     regression: RegressionFormula | None = None
     multiclass: MulticlassFormula | None = None
@@ -68,8 +73,11 @@ def _binary(costs: Mapping[str, float]) -> CostTable:
         raise ValueError(msg)
     best_of_1 = max(costs["true_positive"], costs["false_negative"])
     best_of_0 = max(costs["true_negative"], costs["false_positive"])
+    entries = [costs[name] for name in COSTS["binary"]]
     return CostTable(
-        lambda y: float(best_of_0 + (best_of_1 - best_of_0) * y.mean()), binary=metric_formulas.profit(**costs)
+        lambda y: float(best_of_0 + (best_of_1 - best_of_0) * y.mean()),
+        (min(entries), max(entries)),
+        binary=metric_formulas.profit(**costs),
     )
 
 
@@ -77,7 +85,7 @@ def _regression(costs: Mapping[str, float]) -> CostTable:
     if min(costs.values()) < 0.0:
         msg = "a cost per unit of under_prediction or over_prediction is negative: set it to zero or more"
         raise ValueError(msg)
-    return CostTable(lambda _: 0.0, regression=metric_formulas.regression_profit(**costs))
+    return CostTable(lambda _: 0.0, (-math.inf, 0.0), regression=metric_formulas.regression_profit(**costs))
 
 
 def _multiclass(costs: Mapping[str, float]) -> CostTable:
@@ -97,4 +105,5 @@ def _multiclass(costs: Mapping[str, float]) -> CostTable:
     def faultless(y: Array) -> float:
         return float(brings(max(named, int(y.max()) + 1, 2)).max(axis=1)[y.astype(np.int64)].mean())
 
-    return CostTable(faultless, multiclass=metric_formulas.multi_profit(brings, named))
+    bounds = (float(min(costs.values())), float(max(costs.values())))
+    return CostTable(faultless, bounds, multiclass=metric_formulas.multi_profit(brings, named))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from mlops_assets.core.limits.ranges import LARGEST, Range
-from mlops_assets.core.stats.metrics import Metric, Task
+from mlops_assets.core.stats.metrics import PROFIT, Metric, Task
 
 LIMIT = Range(-LARGEST, LARGEST, 0.8)
 """Of any metric; as soon as it is known which, the limit is held against `limits_of` it."""
@@ -23,7 +23,10 @@ def limits_of(metric: Metric, task: Task) -> Range:
     The ends are no limits: nothing is better than a faultless model, nor worse than the worst value.
     """
     least, most = metric.bounds(task)
-    note = f", as {metric.name} lies between {least:g} and {most:g}" if math.isfinite(most - least) else ""
+    name = f"{metric.name} by monitoring.costs" if metric.name == PROFIT else metric.name
+    note = f", as {name} lies between {least:g} and {most:g}" if math.isfinite(most - least) else ""
+    if metric.name == PROFIT and not note and most < math.inf:
+        note = f", as {name} is never above {most:g}"
     return Range(max(least, -LARGEST), min(most, LARGEST), metric.usual, above=True, below=True, note=note)
 
 
@@ -37,4 +40,5 @@ def drops_of(metric: Metric, task: Task) -> Range:
 def differences_of(metric: Metric, task: Task) -> Range:
     """Differences that there can be between two values of a metric."""
     least, most = metric.bounds(task)
-    return Range(0, min(most - least, LARGEST), 0.1, below=True)
+    largest = min(most - least, LARGEST)
+    return Range(0, largest, min(0.1, largest / 2), below=True)

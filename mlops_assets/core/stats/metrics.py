@@ -61,9 +61,10 @@ PROFIT = "profit"
 class Metric:
     """One metric: its name, direction, and a formula per task.
 
-    `perfect` is the value of a faultless model: 1 where greater is better, else 0; that of profit depends on the labels
-    (`faultless`). `of_bounds`: the scores are a lower and an upper bound per row, shape (n, 2). `worst` is the worst
-    value that there is, by default 0 where greater is better, else 1; `usual` is one that people set as a limit.
+    `perfect` is the value of a faultless model: 1 where greater is better, else 0; that of profit depends on the
+    labels (`faultless`), and its bounds on its table (`extent`). `of_bounds`: the scores are a lower and an upper
+    bound per row, shape (n, 2). `worst` is the worst value that there is, by default 0 where greater is better,
+    else 1; `usual` is one that people set as a limit.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Metric:
     multiclass: MulticlassFormula | None = None
     of_bounds: bool = False
     faultless: Callable[[Array], float] | None = None
+    extent: tuple[float, float] = (-math.inf, math.inf)
     worst: float | None = None
     worst_of_classes: float | None = None
     usual: float = 0.8
@@ -86,7 +88,7 @@ class Metric:
     def bounds(self, task: Task) -> tuple[float, float]:
         """The least and the largest value that there is, infinite where nothing bounds it."""
         if self.faultless is not None:
-            return -math.inf, math.inf
+            return self.extent
         worst = self.worst_of_classes if task == "multiclass" else self.worst
         usual = 0.0 if self.greater_is_better else 1.0
         least, most = sorted((self.perfect, usual if worst is None else worst))
@@ -257,6 +259,9 @@ def profit(task: Task, costs: Mapping[str, float]) -> Metric:
         regression=table.regression,
         multiclass=table.multiclass,
         faultless=table.faultless,
+        extent=table.bounds,
+        # Some value between them, where both are known: what is usual depends on the table.
+        usual=sum(table.bounds) / 2 if math.isfinite(sum(table.bounds)) else -1.0,
     )
 
 

@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, model_validator
 
+from mlops_assets.core.limits.scientific_notation import SCIENTIFIC
+
 M = TypeVar("M", bound=BaseModel)
 FieldPath = tuple[str | int, ...]
 _TEMPLATE = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
@@ -121,7 +123,7 @@ def _read(expression: str) -> str:
 
 
 def _allowing(schema: Any) -> Any:
-    """A JSON schema in which each single value may be a text that names a variable."""
+    """A JSON schema in which each single value may be a text that names a variable, and a number one as `1e-05`."""
     if isinstance(schema, list):
         return [_allowing(part) for part in schema]
     if not isinstance(schema, dict):
@@ -130,6 +132,7 @@ def _allowing(schema: Any) -> Any:
     if is_value and (schema.get("type") != "string" or schema.keys() & {"format", "pattern", "enum", "const"}):
         outside = {key: schema[key] for key in _OUTSIDE if key in schema}
         inside = {key: value for key, value in schema.items() if key not in _OUTSIDE}
-        return {**outside, "anyOf": [inside, {"type": "string", "pattern": _PATTERN}]}
+        texts = [_PATTERN, *([SCIENTIFIC] if schema.get("type") in ("integer", "number") else [])]
+        return {**outside, "anyOf": [inside, *({"type": "string", "pattern": text} for text in texts)]}
     kept = ("default", "examples", "propertyNames")
     return {key: value if key in kept else _allowing(value) for key, value in schema.items()}

@@ -9,6 +9,7 @@ from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
@@ -17,6 +18,7 @@ from mlops_assets.core.drift.policy import DriftPolicy
 from mlops_assets.core.drift.statistics import LARGEST_JS, LARGEST_PSI, jensen_shannon, psi
 from mlops_assets.core.limits.ranges import LARGEST, Length, Range
 from mlops_assets.core.settings import COMPONENTS, ModelSettings
+from mlops_assets.core.sources.contract import Column
 from mlops_assets.core.stats.metric_limits import drops_of, limits_of
 from mlops_assets.core.stats.metrics import METRICS, metric
 
@@ -130,6 +132,50 @@ def test_the_ends_of_a_range_hold(kind: str, place: tuple[Any, ...], allowed: Ra
         whole = math.floor(outside) if outside < allowed.least else math.ceil(outside)
         assert "for example" in refusal(kind, place, whole if allowed.whole else outside)
     assert allowed.fault(allowed.example) == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "place", "allowed"),
+    [pytest.param(*f, id=f"{f[0]}-{'.'.join(map(str, f[1]))}") for f in FIELDS if isinstance(f[2], Range)],
+)
+def test_a_number_in_scientific_notation_is_read_as_that_number(
+    kind: str, place: tuple[Any, ...], allowed: Range
+) -> None:
+    # YAML 1.1 reads all of these as texts: https://yaml.org/type/float.html asks for a point and a sign.
+    for text in (f"{allowed.example}e0", "-1e13", "1e400"):
+        as_text, as_float = refusal(kind, place, text), refusal(kind, place, float(text))
+        assert "which is no number" not in as_text
+        assert bool("for example" in as_text) is bool("for example" in as_float)
+
+
+def test_scientific_notation_is_read_where_a_number_stands() -> None:
+    written = yaml.safe_load(
+        """
+        training: {families: [sgd], search: grid, params: {alpha: [1e-05, 1e-4], eta0: 1e-2}, max_rounds: 1e3}
+        monitoring: {drift: {ks_p: 1e-3, psi: null}, costs: {true_positive: 1e2, false_positive: -1e1,
+          false_negative: 0, true_negative: 0}}
+        retrain: {budget: 1e1, min_gain: 1e-3, on: [drift: {ks_p: 1e-4}, data: {rows: 1e4}]}
+        rollout: {shadow: 1e1}
+        description: 1e-3
+        """
+    )
+    model = ModelSettings.model_validate({**MODEL, **written})
+    assert model.training.params == {"alpha": [0.00001, 0.0001], "eta0": 0.01}
+    assert (model.training.max_rounds, model.monitoring.drift.ks_p) == (1000, 0.001)
+    assert model.monitoring.costs["true_positive"] == 100
+    assert (model.retrain.budget, model.retrain.min_gain) == (10, 0.001)
+    assert [trigger.name for trigger in model.retrain.on or ()] == ["drift (ks_p 0.0001)", "data (rows 10000)"]
+    assert model.rollout is not None
+    assert (model.rollout.shadow, model.description) == (10.0, "1e-3")
+
+
+def test_limits_of_a_column_are_numbers_where_the_column_is_one() -> None:
+    column = Column.from_dict("a", {"type": "number", "min": "1e-3", "max": "1e6", "usual": ["1e-2", "1e2"]})
+    assert (column.min, column.max, column.usual) == (0.001, 1e6, (0.01, 100.0))
+    assert Column("integer", allowed=("1e3", 7)).allowed == (1000, 7)
+    assert Column("string", allowed=("1e3",)).allowed == ("1e3",)
+    with pytest.raises(ValueError, match="write a number"):
+        Column("number", max="1e400")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from datetime import date
 from typing import Any
@@ -61,6 +62,43 @@ def test_the_name_brings_its_table_along() -> None:
     assert metric("profit").greater_is_better
     with pytest.raises(CannotJudge):
         metric("profit").score(Y, S)
+
+
+LIMITS: list[dict[str, Any]] = [
+    {"monitoring": {"performance": {"floor": 0}}},
+    {"monitoring": {"limits": {"profit": {"floor": 0}}}, "metric": ""},
+    {"gate": {"min_value": 0}},
+    {"training": {"floor": 0}},
+    {"retrain": {"on": [{"performance": {"floor": 0}}]}},
+    {"retrain": {"on": [{"performance": {"metric": "profit", "floor": 0}}]}, "metric": ""},
+]
+TABLES: list[tuple[str, dict[str, float], list[float], list[float], str]] = [
+    # A row brings one of the entries, so their mean lies between the least and the greatest; the threshold is none.
+    ("binary", {**COSTS, "threshold": 0.2}, [-59.0, 0.0, 39.0], [-60.0, 40.0, 200.0], "lies between -60 and 40"),
+    ("multiclass", {"right": 1, "wrong": -1, "0 as 2": -5}, [-4.9, 0.9], [-5, 1, 3], "lies between -5 and 1"),
+    # A cost per unit of an error is zero or more, and an error has no end.
+    ("regression", {"under_prediction": 3, "over_prediction": 1}, [-1e6, -0.01], [0, 5], "is never above 0"),
+]
+
+
+@pytest.mark.parametrize("fields", LIMITS, ids=str)
+@pytest.mark.parametrize(("task", "costs", "right", "wrong", "why"), TABLES, ids=[table[0] for table in TABLES])
+def test_a_limit_of_profit_can_be_reached_by_its_table(
+    fields: dict[str, Any], task: str, costs: dict[str, float], right: list[float], wrong: list[float], why: str
+) -> None:
+    def limited(value: float) -> ModelSettings:
+        changes = json.loads(json.dumps(fields).replace(": 0", f": {value}"))
+        if changes.get("metric") == "":
+            changes["metric"] = {"binary": "roc_auc", "multiclass": "accuracy", "regression": "rmse"}[task]
+        monitoring = {**changes.pop("monitoring", {}), "costs": costs}
+        return model(task=task, monitoring=monitoring, **changes)
+
+    for value in right:
+        limited(value)
+    for value in wrong:
+        with pytest.raises(ValueError, match=f"as profit by monitoring.costs {why}") as refused:
+            limited(value)
+        assert "for example" in str(refused.value)
 
 
 @pytest.mark.parametrize(

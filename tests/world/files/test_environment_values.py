@@ -63,14 +63,16 @@ def test_both_readers_of_the_files_read_the_same(tmp_path: Path, monkeypatch: py
     training = {
         "trials": "{{ env.TRIALS }}",
         "window": "rolling: {{ env.DAYS }}d",
-        "params": {"max_depth": "{{ env.TRIALS }}"},
+        "params": {"max_depth": "{{ env.TRIALS }}", "learning_rate": "{{ env('RATE', '1e-2') }}"},
+        "validation_share": "{{ env('SHARE', '2e-1') }}",
     }
     model = declared(tmp_path / "a", training=training)
     assert (model.training.trials, model.training.window, model.training.params) == (
         9,
         "rolling: 120d",
-        {"max_depth": 9},
+        {"max_depth": 9, "learning_rate": 0.01},
     )
+    assert model.training.validation_share == 0.2
     by_dagster = MonitoredModel.get_model_cls().model_validate({**MODEL["attributes"], "training": training})
     assert isinstance(by_dagster, ModelSettings)
     assert by_dagster.training == model.training
@@ -125,6 +127,7 @@ def test_the_schema_that_dg_checks_by_allows_variables_and_still_refuses_texts()
         return [error.json_path for error in check.iter_errors(json.loads(json.dumps(written, default=str)))]
 
     assert faults(trials="{{ env.TRIALS }}", calibration="{{ env('C', 'none') }}") == []
+    assert faults(validation_share="2e-1", params={"learning_rate": "1e-3"}) == []
     assert faults(trials="many") == ["$.training.trials"]
     assert faults(calibration="well") == ["$.training.calibration"]
 

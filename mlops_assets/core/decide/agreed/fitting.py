@@ -6,17 +6,22 @@ Not here: reading the list (`reading`), what only a home knows (`steps.decide.tr
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mlops_assets.core.decide.agreed.triggers import OnDrift, OnPerformance, Trigger
 from mlops_assets.core.drift.policy import KIND_IN_WORDS, DriftPolicy
 from mlops_assets.core.stats.metric_limits import drops_of, limits_of
-from mlops_assets.core.stats.metrics import PROFIT, Task, metric, metrics_for
+from mlops_assets.core.stats.metrics import PROFIT, Task, metric, metrics_for, profit
 
 if TYPE_CHECKING:
     from mlops_assets.core.drift.grid import Kind
+
+
+NEEDS_BOUNDS = (
+    "{} is measured on bounds beside each prediction, and there are none: set monitoring.interval, for example 0.9."
+)
 
 
 @dataclass(frozen=True)
@@ -26,10 +31,12 @@ class Watched:
     Attributes:
         task: the model's.
         metric: what it is judged by.
-        has_costs: whether profit is measured.
+        costs: the cost table that profit is measured by; empty where it is not.
         views: the feature views that it reads.
         exclude: features of these that it is not trained on, with or without their view's name in front.
+        has_bounds: whether predictions have bounds beside them (`monitoring.interval`).
         drift: what `monitoring.drift` says.
+        is_calibrated: whether levels that its own days set may stand in place of the limits of `monitoring.drift`.
         holds_performance: whether `monitoring.performance` or `monitoring.limits` has any limit.
         by_hours: whether monitoring windows are shorter than a day.
     """
@@ -38,8 +45,10 @@ class Watched:
     metric: str
     views: Collection[str]
     exclude: Collection[str] = ()
-    has_costs: bool = False
+    costs: Mapping[str, float] = field(default_factory=dict)
+    has_bounds: bool = False
     drift: DriftPolicy = field(default_factory=DriftPolicy)
+    is_calibrated: bool = False
     holds_performance: bool = True
     by_hours: bool = False
 
@@ -59,14 +68,17 @@ def refuse_unfit(triggers: Sequence[Trigger], model: Watched) -> None:
 
 
 def _refuse_performance(trigger: OnPerformance, model: Watched) -> None:
-    known = [*metrics_for(model.task), *([PROFIT] if model.has_costs else [])]
+    known = [*metrics_for(model.task), *([PROFIT] if model.costs else [])]
     name = trigger.metric or model.metric
     if name not in known:
         raise ValueError(f"retrain.on: performance: {name} is not measured here: name one of {', '.join(known)}.")
+    judge = profit(model.task, model.costs) if name == PROFIT else metric(name)
+    if judge.of_bounds and not model.has_bounds:
+        raise ValueError(f"retrain.on: performance: {NEEDS_BOUNDS.format(name)}")
     if trigger.floor is not None:
-        limits_of(metric(name), model.task).refuse("retrain.on: performance.floor", trigger.floor)
+        limits_of(judge, model.task).refuse("retrain.on: performance.floor", trigger.floor)
     if trigger.max_drop is not None:
-        drops_of(metric(name), model.task).refuse("retrain.on: performance.max_drop", trigger.max_drop)
+        drops_of(judge, model.task).refuse("retrain.on: performance.max_drop", trigger.max_drop)
     if not trigger.is_checked and not model.holds_performance:
         raise ValueError(
             "retrain.on: performance can never ask, as monitoring.performance has no limit: set its max_drop or floor, "
@@ -90,6 +102,11 @@ def _refuse_drift(trigger: OnDrift, model: Watched) -> None:
         raise ValueError(
             "retrain.on: drift can never ask, as monitoring.drift has every limit off: set one there, or here, for "
             "example drift: {psi: 0.2}."
+        )
+    if not trigger.is_checked and not model.is_calibrated and model.drift.max_share >= 1:
+        raise ValueError(
+            "retrain.on: drift can never ask, as monitoring.drift.max_share is 1, and no more than all features drift: "
+            "set a smaller share there, or a limit here, for example drift: {psi: 0.2}."
         )
     if trigger.of == "scores":
         _refuse_scores(trigger, model)

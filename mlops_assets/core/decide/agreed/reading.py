@@ -23,7 +23,7 @@ from mlops_assets.core.decide.agreed.triggers import (
     Trigger,
 )
 from mlops_assets.core.drift.policy import KL_LIMIT
-from mlops_assets.core.limits.ranges import refuse_outside
+from mlops_assets.core.limits.ranges import read_numbers, refuse_outside
 
 _KINDS: dict[str, type[Trigger]] = {
     kind.word: kind
@@ -63,6 +63,7 @@ def _read(value: Any) -> tuple[Trigger, ...]:
         known = f"one of {', '.join(_KINDS)}, or a preset: {', '.join(PRESETS)}"
         raise ValueError(f"retrain.on has no trigger {name!r}: write {known}")
     if isinstance(limits, Mapping):
+        limits = read_numbers(_KINDS[name], limits)
         refuse_outside(_KINDS[name], limits, f"retrain.on: {name}")
     try:
         return (msgspec.convert(limits, _KINDS[name], strict=True),)

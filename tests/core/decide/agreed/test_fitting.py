@@ -44,6 +44,16 @@ UNFIT: dict[str, tuple[Any, dict[str, Any], str]] = {
     ),
     "drift is off": ("drift", {"drift": OFF}, r"monitoring.drift has every limit off: set one there, or here"),
     "performance is off": ("performance", {"holds_performance": False}, "monitoring.performance has no limit: set its"),
+    "no share is larger": (
+        "drift",
+        {"drift": DriftPolicy(max_share=1)},
+        "max_share is 1, .* set a smaller share there",
+    ),
+    "no bounds": (
+        {"performance": {"metric": "interval_coverage", "floor": 0.8}},
+        {"task": "regression", "metric": "rmse"},
+        "interval_coverage is measured on bounds .* set monitoring.interval",
+    ),
     "scores are numbers": ({"drift": {"of": "scores", "chi2_p": 0.05}}, {}, "chi2_p says nothing of numbers: set psi"),
     "scores by hours": (
         {"drift": {"of": "scores", "psi": 0.2}},
@@ -63,6 +73,13 @@ def test_what_can_never_ask_is_refused(name: str) -> None:
 FIT: dict[str, tuple[Any, dict[str, Any]]] = {
     "one limit is on": ("drift", {"drift": replace(OFF, missing_change=0.2)}),
     "its own limit": ({"drift": {"psi": 0.2}}, {"drift": OFF}),
+    "its own share": ({"drift": {"psi": 0.2}}, {"drift": DriftPolicy(max_share=1)}),
+    "levels of its own": ("drift", {"drift": DriftPolicy(max_share=1), "is_calibrated": True}),
+    "almost all": ("drift", {"drift": DriftPolicy(max_share=0.99)}),
+    "with bounds": (
+        {"performance": {"metric": "interval_coverage", "floor": 0.8}},
+        {"task": "regression", "metric": "rmse", "has_bounds": True},
+    ),
     "its own floor": ({"performance": {"floor": 0.8}}, {"holds_performance": False}),
     "classes are categories": ({"drift": {"of": "scores", "chi2_p": 0.05}}, {"task": "multiclass", "metric": "f1"}),
     "inputs by hours": ({"drift": {"psi": 0.2}}, {"by_hours": True}),
