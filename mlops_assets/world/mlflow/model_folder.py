@@ -80,9 +80,9 @@ def _requirements(recipe: Recipe) -> list[str]:
 def _signature(model: Model, frame: pd.DataFrame) -> Any:
     """Input and output types in MLflow's words, as the features' kinds say; every input may be missing in a row.
 
-    MLflow checks a frame before the model sees it, and its types are narrower than the kinds: `long` and `boolean` refuse
-    a column with gaps, `double` one of whole numbers, `string` codes that are numbers. All but texts are therefore `any`
-    to it; what the model does not take, the model refuses by name.
+    MLflow checks a frame before the model sees it, and its types are narrower than the kinds: `long` and `boolean`
+    refuse a column with gaps, `double` one of whole numbers, `string` codes that are numbers. All but texts are
+    therefore `any` to it; what the model does not take, the model refuses by name.
     """
     import numpy as np
     import pandas as pd
