@@ -25,12 +25,12 @@ _OF_TRANSFORMERS = (
         f"sklearn.feature_selection._univariate_selection.{name}"
         for name in ("chi2", "f_classif", "f_regression", "r_regression")
     ),
-    "sklearn.impute._iterative._ImputerTriplet",
+    *(f"sklearn.impute._iterative.{name}" for name in ("IterativeImputer", "_ImputerTriplet")),
     "scipy.interpolate._bsplines.BSpline",
     "scipy._lib.array_api_compat.numpy._aliases.asarray",
 )
-"""What transformers of scikit-learn hold besides: scores of features (SelectKBest), the named tuples of an
-IterativeImputer, fitted splines (SplineTransformer) and the function that a spline makes arrays with. None of them runs
+"""What transformers of scikit-learn hold besides: scores of features (SelectKBest), the IterativeImputer and
+its named tuples, fitted splines (SplineTransformer) and the function that a spline makes arrays with. None of them runs
 what is in the file. scipy may move its own under another name: such a transformer is then refused, since each fitted
 one is read back before a model rests on it. Mutual information is not among them: without a seed of its own it draws
 from numpy's, and no fit could be made again."""

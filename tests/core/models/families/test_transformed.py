@@ -15,8 +15,9 @@ from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import RandomTreesEmbedding
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.feature_selection import SelectKBest, f_regression, mutual_info_classif
-from sklearn.impute import SimpleImputer
+from sklearn.impute import IterativeImputer, SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.manifold import TSNE
 from sklearn.metrics import roc_auc_score
@@ -258,9 +259,12 @@ def test_whatever_transforms_may_be_its_last_step(last: Any) -> None:
     assert np.abs(again.predict(frame) - theirs.predict_proba(frame)[:, 1]).max() < 1e-3
 
 
-def test_a_fitted_spline_is_read_again() -> None:
+@pytest.mark.parametrize(
+    "steps", [(SimpleImputer(), SplineTransformer()), (IterativeImputer(random_state=3),)], ids=["spline", "imputer"]
+)
+def test_what_scikit_learn_adds_in_the_fit_is_read_again(steps: tuple[Any, ...]) -> None:
     frame, y = rows()
-    curved = ColumnTransformer([("b", make_pipeline(SimpleImputer(), SplineTransformer()), ["b"])])
+    curved = ColumnTransformer([("b", make_pipeline(*steps), ["a", "b"])])
     model = fit(recipe("linear", curved), frame, y)
     theirs = make_pipeline(curved, StandardScaler(), LogisticRegression(max_iter=300)).fit(frame, y)
     again = Model.from_bytes(model.to_bytes())
