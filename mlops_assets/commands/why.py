@@ -34,8 +34,6 @@ from mlops_assets.world.record.replayed import newest_replays
 
 _LONGEST = 240
 """Characters of a sentence; `mlops explain` has the whole of it."""
-_WIDTH = 68
-"""Characters of a line beside its name, on a screen of 80."""
 _MOST = 2
 """Changes that would have led to another answer."""
 
@@ -134,10 +132,11 @@ def _triggers(decision: Decision, entries: Sequence[OnRecord]) -> Iterator[str]:
         return
     before = History.of_record([entry for entry in entries if entry.at < decision.at])
     for standing in standings(policy, evidence, before):
-        yield standing.line(_WIDTH)
-    for result in evidence.triggers:
-        if result.sentence.startswith(CANNOT_FIRE):
-            yield _short(f"{result.name} cannot fire: {result.sentence.removeprefix(CANNOT_FIRE).strip()}")
+        yield standing.line
+    newest = {result.name: result.sentence for result in evidence.triggers}
+    for name, sentence in newest.items():
+        if sentence.startswith(CANNOT_FIRE):
+            yield f"{name} cannot fire: {sentence.removeprefix(CANNOT_FIRE).strip()}"
 
 
 def _short(text: str) -> str:

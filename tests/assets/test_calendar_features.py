@@ -52,7 +52,8 @@ def test_a_weekday_is_no_news_in_a_window_of_a_day_or_less(world: World, window:
         (result for result in consider(short.platform, short.model)[1].triggers if result.window == summary.window),
         key=lambda result: -len(result.name),
     )
-    assert (alone.passed, sentence in alone.sentence) == (None, True)
+    cannot = f"It cannot fire: {WEEKDAY}: it goes by the calendar, and the window holds only a part of the week."
+    assert (alone.passed, alone.sentence.startswith(cannot)) == (None, True)
     judged = len(table[table["why"].isna() & table.index.str.contains("__")])
     assert f" of {judged} features" in all_of_them.sentence
 

@@ -104,7 +104,7 @@ def _fired(trigger: Trigger, evidence: Evidence, history: History) -> tuple[Chec
     """The newest run of an agreed trigger's windows that asks for a training."""
     results = [result for result in evidence.triggers if result.name == trigger.name]
     answered, seen = history.trigger_answered(trigger.name), history.trigger_judged(trigger.name)
-    return _current_run([r for r in results if answered is None or r.window_end > answered], trigger.in_a_row, seen)
+    return current_run([r for r in results if answered is None or r.window_end > answered], trigger.in_a_row, seen)
 
 
 def _standing(evidence: Evidence, policy: RetrainPolicy, history: History, now: datetime) -> Iterator[Conclusion]:
@@ -275,11 +275,11 @@ def _breaches(
         if check.kind == kind and (answered is None or check.window_end > answered):
             by_name.setdefault(check.name, []).append(check)
     needed = policy.breaches_needed(kind)
-    runs = [_current_run(by_name[name], needed, history.judged_until(name)) for name in sorted(by_name)]
+    runs = [current_run(by_name[name], needed, history.judged_until(name)) for name in sorted(by_name)]
     return [run for run in runs if run]
 
 
-def _current_run(results: Sequence[CheckResult], needed: int, seen: datetime | None) -> tuple[CheckResult, ...] | None:
+def current_run(results: Sequence[CheckResult], needed: int, seen: datetime | None) -> tuple[CheckResult, ...] | None:
     """The newest run of failures that is long enough, and lasts until the newest answer or ended in an unseen window.
 
     Args:

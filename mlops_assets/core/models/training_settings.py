@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from itertools import product
 from typing import Annotated, Any, Literal
 
@@ -53,6 +54,28 @@ class _Parameters(Allowed):
 
 FLOORS: Mapping[str, float] = {"roc_auc": 0.85}
 """What `training.floor: preset` stands for, by metric."""
+
+
+_OTHER_NAMES: Mapping[str, str] = {
+    "n_estimators": "max_rounds",
+    "num_boost_round": "max_rounds",
+    "eta": "learning_rate",
+    "gamma": "min_child_weight",
+    "min_split_loss": "min_child_weight",
+    "reg_alpha": "reg_lambda",
+    "lambda": "reg_lambda",
+    "colsample_bylevel": "colsample_bytree",
+}
+"""What XGBoost and scikit-learn call it -> the nearest that can be set."""
+
+
+def _nearest(name: str, known: Collection[str]) -> str:
+    """The parameter, or field of `training`, that comes nearest to an unknown one, to begin the remedy with."""
+    other = _OTHER_NAMES.get(name, name)
+    if other in TrainingSettings.__dataclass_fields__:
+        return f"the nearest is training.{other}, beside params; or "
+    close = [other] if other in known else get_close_matches(name, known, n=1, cutoff=0.75)
+    return f"the nearest is {close[0]}; " if close else ""
 
 
 @dataclass(frozen=True)
@@ -183,8 +206,8 @@ class TrainingSettings:
         if unknown := sorted((self.params or {}).keys() - known):
             families = " and ".join(self.families)
             raise WrongSetting(
-                f"training.params has {unknown[0]!r}, for which {families} has no search: set some of "
-                f"{', '.join(sorted(known))}"
+                f"training.params has {unknown[0]!r}, for which {families} has no search: "
+                f"{_nearest(unknown[0], known)}set some of {', '.join(sorted(known))}"
             )
         for family in self.families if self.params else ():
             self._check_params(family)

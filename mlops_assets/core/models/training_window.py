@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Self
+from zoneinfo import ZoneInfo
 
 from mlops_assets.core.limits.ranges import SOME_TIME
+from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.windows import format_duration, midnight, parse_duration
 
 
@@ -71,6 +73,23 @@ class TrainingWindow:
         if self.day is not None:
             return midnight(self.day, timezone)
         return end - self.length if self.length and self.kind == "rolling" else None
+
+    def refuse_future(self, now: datetime, timezone: str) -> None:
+        """Refuse a first day that has not come: there is nothing to train on, and nothing will be for as long.
+
+        Args:
+            now: the model's clock.
+            timezone: of the days.
+
+        Raises:
+            CannotJudge: the day lies in the future.
+        """
+        if self.day is not None and midnight(self.day, timezone) > now:
+            today = now.astimezone(ZoneInfo(timezone)).date()
+            raise CannotJudge(
+                f"training.window is {self}, and by the model's clock it is {today}",
+                "Write a day from which on there are labelled events",
+            )
 
     @property
     def half_life_days(self) -> float | None:

@@ -27,6 +27,7 @@ CYCLES: Mapping[Cycle, timedelta] = {"week": timedelta(days=7), "year": timedelt
 """How long a window must be to hold all of it."""
 BY_CALENDAR = "it goes by the calendar"
 """How the reason of a feature begins that is left out for it."""
+_NO_NEWS = " It differs from the reference in every such window, so nothing has to be done."
 _COVERED = 0.9
 """Share of the rows that lie in parts of the week which the reference has on two days or more: parts that were there
 once say nothing about what returns."""
@@ -37,10 +38,17 @@ def part_of_cycle(cycle: Cycle, window: Window) -> str:
     # On days on which clocks change a week is an hour shorter.
     if window.end - window.start >= CYCLES[cycle] - timedelta(hours=1):
         return ""
-    return (
-        f"{BY_CALENDAR}, and the window holds only a part of the {cycle}. It differs from the reference in every such "
-        "window, so nothing has to be done."
-    )
+    return f"{BY_CALENDAR}, and the window holds only a part of the {cycle}.{_NO_NEWS}"
+
+
+def why_silent(why: str) -> str:
+    """Why a trigger cannot fire that watches such columns alone, with the remedy: of drift there is no news in them.
+
+    Args:
+        why: what `part_of_cycle` has said.
+    """
+    remedy = "Let the trigger watch other features, or set a monitoring.window that holds the whole cycle."
+    return f"{why.removesuffix(_NO_NEWS)} {remedy}"
 
 
 def weekly(reference: pd.DataFrame, window: pd.DataFrame, names: Sequence[str], *, time: str, tz: str) -> set[str]:

@@ -107,7 +107,9 @@ def parse_rhythm(text: str) -> Rhythm:
     if hourly := _HOURS.fullmatch(str(text)):
         hours, day = int(hourly[1]), parse_every("day")
         if not 0 < hours < 24 or 24 % hours:
-            raise ValueError(f"{text!r} does not part a day: write 1h, 2h, 3h, 4h, 6h, 8h or 12h")
+            # Whole days are counted as such: where clocks change a day has 23 or 25 hours.
+            as_days = f"{hours // 24}d, or " if hours and hours % 24 == 0 else ""
+            raise ValueError(f"{text!r} does not part a day: write {as_days}1h, 2h, 3h, 4h, 6h, 8h or 12h")
         return Rhythm(day, day, hours)
     if by_hours := _A_DAY.fullmatch(str(text)):
         hours, day = int(by_hours[1]), parse_every("day")
@@ -119,6 +121,8 @@ def parse_rhythm(text: str) -> Rhythm:
         return Rhythm(every, every)
     if _HOURS.fullmatch(match[2]):
         raise ValueError(f"{text!r}: only windows of a day slide by hours: write 24h every {match[2].strip()}")
+    if (hourly := _HOURS.fullmatch(match[1])) and int(hourly[1]) and int(hourly[1]) % 24 == 0:
+        raise ValueError(f"{text!r}: windows of whole days are written in days: write {int(hourly[1]) // 24}d every 1d")
     length, step = (parse_every(part) for part in match.groups())
     if "month" in (length.unit, step.unit):
         raise ValueError(f"{text!r}: only windows of days or weeks can slide: write 28d every 7d, for example")

@@ -24,7 +24,7 @@ from mlops_assets.core.decide.evidence import CheckResult
 from mlops_assets.core.decide.wording import CANNOT_FIRE
 from mlops_assets.core.drift.grid import kind_of
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.core.time.calendar_cycles import part_of_cycle
+from mlops_assets.core.time.calendar_cycles import part_of_cycle, why_silent
 from mlops_assets.core.time.windows import parse_duration
 from mlops_assets.steps.watch.calendar_features import declared_cycles
 from mlops_assets.world.model_data import EVENT_TIME, LABEL
@@ -72,7 +72,7 @@ def _no_drift(platform: Platform, model: ModelSettings, trigger: OnDrift, now: d
     left_out = {name: why for name in chosen if name in cycles and (why := part_of_cycle(cycles[name], window))}
     if len(left_out) == len(chosen):
         name, why = next(iter(left_out.items()))
-        return f"{name}: {why}"
+        return f"{name}: {why_silent(why)}"
     judged = [kind for name, kind in chosen.items() if name not in left_out]
     if not trigger.is_checked and not model.monitoring.rhythm.parts_days:
         # The scores are watched by the same limits, and are numbers.

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Literal
 
 from mlops_assets.core.limits.ranges import WrongSetting
+from mlops_assets.core.models.training_window import TrainingWindow
 from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.source_groups import Group
+from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.values.libraries import all_installed
 from mlops_assets.steps.decide.upcoming import data_first, not_loaded_yet
 from mlops_assets.steps.promote.pipelines import transformer_of
@@ -174,6 +176,7 @@ def _model(platform: Platform, model: ModelSettings) -> Iterator[Finding]:
         fix = "See the message." if fact == not_loaded_yet(platform, model) else fix
         yield Finding(name, "warning", paused + fact, f"If it is wanted: {resume}, and bring its data." if why else fix)
         return
+    yield from _training_window(platform, model)
     champion = platform.registry.champion(name)
     if champion is None:
         fix = resume or f"mlops decide {name} --dry-run says what it waits for."
@@ -195,6 +198,14 @@ def _columns(platform: Platform, model: ModelSettings) -> Iterator[Finding]:
     try:
         refuse_unknown_columns(model, platform.catalogue)
     except WrongSetting as error:
+        yield Finding(model.name, "broken", str(error), f"Correct {platform.settings_file(model)}.")
+
+
+def _training_window(platform: Platform, model: ModelSettings) -> Iterator[Finding]:
+    """The day from which on it is trained."""
+    try:
+        TrainingWindow.parse(model.training.window).refuse_future(platform.now(model), model.timezone)
+    except CannotJudge as error:
         yield Finding(model.name, "broken", str(error), f"Correct {platform.settings_file(model)}.")
 
 

@@ -35,7 +35,8 @@ def prepare(platform: Platform, model: ModelSettings, *, as_of: datetime | None 
     """Join and store the training set; returns (and records) what it is.
 
     Raises:
-        CannotJudge: there is no matured window to judge a challenger on, or too few rows before it.
+        CannotJudge: there is no matured window to judge a challenger on, too few rows before it, or a training window
+            that begins in the future.
         FileNotFoundError: a golden set is agreed and not there.
         WrongSetting: the YAML names a column that there is not, or a transformer that cannot be read.
     """
@@ -43,6 +44,7 @@ def prepare(platform: Platform, model: ModelSettings, *, as_of: datetime | None 
     transformer_of(platform, model)
     refuse_unknown_columns(model, platform.catalogue)
     now = as_of or platform.now(model)
+    TrainingWindow.parse(model.training.window).refuse_future(now, model.timezone)
     training_scope = scope(platform, model, as_of=now)
     training = training_scope.data.training_set(known_by=training_scope.known_by, before=training_scope.before)
     record = {

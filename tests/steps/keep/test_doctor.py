@@ -12,9 +12,11 @@ import pytest
 
 from mlops_assets.core.record.entries import Pause
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.landing.nycflights13 import land
 from mlops_assets.steps.keep import doctor
 from mlops_assets.steps.keep.doctor import Finding, examine
+from mlops_assets.steps.promote.training import prepare
 from mlops_assets.world.home import Home, HomeSettings
 from mlops_assets.world.landed.sources import Sources
 from mlops_assets.world.platform import Platform
@@ -117,9 +119,19 @@ def _watched(model: ModelSettings) -> ModelSettings:
     return model.model_copy(update={"retrain": on})
 
 
+def _from_a_day_to_come(model: ModelSettings) -> ModelSettings:
+    return model.model_copy(update={"training": replace(model.training, window="since: 2999-01-01")})
+
+
+def test_nothing_is_trained_from_a_day_to_come(world: World) -> None:
+    with pytest.raises(CannotJudge, match="since: 2999-01-01, and by the model's clock"):
+        prepare(world.platform, _from_a_day_to_come(world.model))
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
+        (_from_a_day_to_come, "training.window is since: 2999-01-01, and by the model's clock it is 20"),
         (_label, "its label is is_later, and lbl_flight_delay has is_late"),
         (lambda m: m.model_copy(update={"grain": "month"}), "its grain is month, and its sources land by day, none"),
         (_blocks, "monitoring.performance.blocks names 'customer', which is neither a column of lbl_flight_delay nor"),

@@ -6,14 +6,16 @@ Here: value, limit and state of each. Not here: the results (`results`), what fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import takewhile
 
 from mlops_assets.core.decide.agreed.triggers import OnGain, OnSchedule, Trigger
 from mlops_assets.core.decide.evidence import CheckResult, Evidence
 from mlops_assets.core.decide.history import History
 from mlops_assets.core.decide.retrain_policy import RetrainPolicy
+from mlops_assets.core.decide.triggers import current_run
 from mlops_assets.core.decide.wording import CANNOT_FIRE
 
 _SHOWN: Mapping[str, str] = {
@@ -47,12 +49,11 @@ class Standing:
     value: str = ""
     limit: str = ""
 
-    def line(self, width: int) -> str:
-        """All of it in so many characters; where they do not suffice the name is cut."""
+    @property
+    def line(self) -> str:
+        """All of it; whoever lays it out wraps it, because a name that is cut tells no trigger from another."""
         numbers = f"{self.value}, limit {self.limit}: " if self.limit and self.value else ""
-        tail = f": {numbers}{self.state}"
-        room = max(width - len(tail), 8)
-        return f"{self.name if len(self.name) <= room else self.name[: room - 1] + '…'}{tail}"[:width]
+        return f"{self.name}: {numbers}{self.state}"
 
 
 def standings(policy: RetrainPolicy, evidence: Evidence, history: History) -> list[Standing]:
@@ -68,7 +69,7 @@ def _of(trigger: Trigger, policy: RetrainPolicy, evidence: Evidence, history: Hi
         return Standing(trigger.name, "cannot fire")
     if isinstance(trigger, OnGain):
         return _gain(trigger, policy, evidence)
-    answered = history.trigger_answered(trigger.name)
+    answered, seen = history.trigger_answered(trigger.name), history.trigger_judged(trigger.name)
     needed = trigger.in_a_row
     if not trigger.is_checked:
         own, answered, needed = (
@@ -76,17 +77,27 @@ def _of(trigger: Trigger, policy: RetrainPolicy, evidence: Evidence, history: Hi
             history.answered_until,
             policy.breaches_needed(trigger.kind),
         )
+        seen = history.judged_until(own[-1].name) if own else None
     if not own:
         return Standing(trigger.name, "nothing judged yet")
-    newest = own[-1]
+    shown, state = _state(own, needed, answered, seen)
+    return Standing(trigger.name, state, _written(trigger, shown.value), _written(trigger, shown.limit, _LIMIT))
+
+
+def _state(
+    results: Sequence[CheckResult], needed: int, answered: datetime | None, seen: datetime | None
+) -> tuple[CheckResult, str]:
+    """The answer that counts, and what it comes to: where windows ask for a training it is theirs, else the newest."""
+    newest = results[-1]
+    still_open = [result for result in results if answered is None or result.window_end > answered]
+    if still_open and (run := current_run(still_open, needed, seen)):
+        return run[-1], "beyond it" if run[-1] is newest else f"beyond it up to window {run[-1].window}"
     if newest.passed is not False:
-        state = "cannot judge" if newest.passed is None else "holds"
-    elif answered is not None and newest.window_end <= answered:
-        state = "answered by a training"
-    else:
-        row = len(list(takewhile(lambda result: result.passed is False, reversed(own))))
-        state = "beyond it" + (f", {row} of {needed} windows" if row < needed else "")
-    return Standing(trigger.name, state, _written(trigger, newest.value), _written(trigger, newest.limit, _LIMIT))
+        return newest, "cannot judge" if newest.passed is None else "holds"
+    if not still_open:
+        return newest, "answered by a training"
+    row = len(list(takewhile(lambda result: result.passed is False, reversed(still_open))))
+    return newest, f"beyond it, {row} of {needed} windows"
 
 
 def _monitors(trigger: Trigger, evidence: Evidence) -> list[CheckResult]:
