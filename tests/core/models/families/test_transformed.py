@@ -246,7 +246,7 @@ def test_what_cannot_take_the_rows_is_refused_before_the_search(transformer: Any
 @pytest.mark.parametrize(
     "last",
     [SelectKBest(k=2), SelectKBest(f_regression, k=2), KMeans(3, n_init=1), LinearDiscriminantAnalysis()],
-    ids=str,
+    ids=["f_classif", "f_regression", "clusters", "discriminants"],
 )
 def test_whatever_transforms_may_be_its_last_step(last: Any) -> None:
     frame, y = rows()
