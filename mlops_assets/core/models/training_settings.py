@@ -72,6 +72,9 @@ _OTHER_NAMES: Mapping[str, str] = {
 def _nearest(name: str, known: Collection[str]) -> str:
     """The parameter, or field of `training`, that comes nearest to an unknown one, to begin the remedy with."""
     other = _OTHER_NAMES.get(name, name)
+    # A forest is one round of a fixed number of trees: only boosting, which has a learning rate, has more or fewer.
+    if other == "max_rounds" and "learning_rate" not in known:
+        return ""
     if other in TrainingSettings.__dataclass_fields__:
         return f"the nearest is training.{other}, beside params; or "
     close = [other] if other in known else get_close_matches(name, known, n=1, cutoff=0.75)
