@@ -23,6 +23,8 @@ _FIELDS = {"type", "attributes", "template_vars_module", "requirements", "post_p
 """Of a document, as Dagster has them."""
 _NAME = re.compile(r"^\s*name:\s*[\"']?([\w-]+)", re.MULTILINE)
 _CONFLICT = re.compile(r"^(<{7}|={7}|>{7})( |$)")
+_BRACES = "found unhashable key"
+"""What PyYAML says of `{{ env.NAME }}` without quotes: a mapping that is the key of a mapping, or a list that is."""
 OTHERS_GO_ON = "All else goes on."
 
 
@@ -157,6 +159,8 @@ def _why(error: Exception, content: bytes) -> tuple[int, str]:
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 0
+        if error.problem == _BRACES and "{{" in content.decode("utf-8-sig").splitlines()[line - 1]:
+            return line, 'braces in braces are no YAML. Quote what stands in the environment: "{{ env.NAME }}".'
         return line, f"this is no YAML ({error.problem or error.context}). Correct the line."
     if isinstance(error, yaml.reader.ReaderError):
         line = content.decode("utf-8-sig")[: error.position].count("\n") + 1

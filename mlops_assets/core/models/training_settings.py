@@ -22,7 +22,7 @@ from mlops_assets.core.stats.metric_limits import limits_of
 from mlops_assets.core.stats.metrics import Task
 from mlops_assets.core.stats.metrics import metric as metric_called
 
-_FLOOR = Range(-LARGEST, LARGEST, 0.85, words=("preset",))
+_FLOOR = Range(-LARGEST, LARGEST, 0.85, words=("preset",), note=", both of roc_auc; 20 of rmse")
 _ROUNDS = Range(1, 100_000, 400, whole=True)
 _ROWS = Range(1, 1e9, 500, whole=True)
 MOST_COMBINATIONS = 1_000
@@ -72,6 +72,9 @@ _OTHER_NAMES: Mapping[str, str] = {
 def _nearest(name: str, known: Collection[str]) -> str:
     """The parameter, or field of `training`, that comes nearest to an unknown one, to begin the remedy with."""
     other = _OTHER_NAMES.get(name, name)
+    # A forest is one round of a fixed number of trees: only boosting, which has a learning rate, has more or fewer.
+    if other == "max_rounds" and "learning_rate" not in known:
+        return ""
     if other in TrainingSettings.__dataclass_fields__:
         return f"the nearest is training.{other}, beside params; or "
     close = [other] if other in known else get_close_matches(name, known, n=1, cutoff=0.75)

@@ -11,7 +11,7 @@ import math
 from mlops_assets.core.limits.ranges import LARGEST, Range
 from mlops_assets.core.stats.metrics import PROFIT, Metric, Task
 
-LIMIT = Range(-LARGEST, LARGEST, 0.8)
+LIMIT = Range(-LARGEST, LARGEST, 0.8, note=" of roc_auc, or 20 of rmse")
 """Of any metric; as soon as it is known which, the limit is held against `limits_of` it."""
 DROP = Range(0, 100, 0.05)
 """Of any metric, as a share of its value; likewise against `drops_of`. An error may grow many times over."""

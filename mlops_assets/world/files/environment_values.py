@@ -69,7 +69,8 @@ def reading_environment(settings: type[M]) -> type[M]:
 
 def _put_in(values: Any, place: FieldPath, faults: list[tuple[FieldPath, str]]) -> Any:
     if isinstance(values, dict):
-        return {key: _put_in(value, (*place, key), faults) for key, value in values.items()}
+        # YAML 1.1 reads the bare key `on` as true; a person looks for what is written.
+        return {key: _put_in(value, (*place, "on" if key is True else key), faults) for key, value in values.items()}
     if isinstance(values, list):
         return [_put_in(value, (*place, number), faults) for number, value in enumerate(values)]
     if not isinstance(values, str) or _OPEN not in values:

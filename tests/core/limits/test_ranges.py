@@ -238,6 +238,21 @@ def test_a_limit_is_held_against_its_metric(fields: dict[str, Any], error: str) 
     assert "for example" in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("fields", "example"),
+    [
+        ({"monitoring": {"performance": {"floor": math.nan}}}, "for example 0.8 of roc_auc, or 20 of rmse"),
+        ({"gate": {"min_value": True}}, "for example 0.8 of roc_auc, or 20 of rmse"),
+        ({"training": {"floor": True}}, "for example 0.85, or preset, both of roc_auc; 20 of rmse"),
+    ],
+)
+def test_what_is_no_limit_of_any_metric_is_answered_with_an_example_of_both_kinds(
+    fields: dict[str, Any], example: str
+) -> None:
+    with pytest.raises(ValidationError, match=example):
+        ModelSettings.model_validate({**MODEL, "task": "regression", "metric": "rmse", **fields})
+
+
 def test_an_error_may_grow_many_times_over() -> None:
     limits = {"calibration_error": {"max_drop": 3}, "log_loss": {"floor": 5}}
     ModelSettings.model_validate({**MODEL, "monitoring": {"limits": limits}})

@@ -19,6 +19,7 @@ from mlops_assets.core.models.training_settings import TrainingSettings
         ("xgboost", {"gamma": 1}, "the nearest is min_child_weight; set"),
         ("xgboost", {"reg_alpha": 1}, "the nearest is reg_lambda; set"),
         ("xgboost", {"max_dept": 4}, "the nearest is max_depth; set"),
+        ("random_forest", {"n_estimators": 200}, "has no search: set some of colsample_bynode"),
         ("river", {"optimiser": "adam"}, "the nearest is optimizer; set some of l2, optimizer, rate"),
         ("sgd", {"gamma": 1}, "has no search: set some of alpha, eta0"),
     ],

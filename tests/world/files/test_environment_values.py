@@ -98,6 +98,10 @@ def test_both_readers_of_the_files_read_the_same(tmp_path: Path, monkeypatch: py
             {"metric": "{{ env['X'] }}"},
             r"attributes.metric: {{ env\['X'\] }} names no environment variable: write",
         ),
+        (
+            {"retrain": {True: [{"schedule": {"cron": "{{ evn.X }}"}}]}},
+            r"defs.yaml:\d+: attributes.retrain.on.0.schedule.cron: {{ evn.X }} names no environment variable",
+        ),
         ({"metric": "{{ evn.X }}"}, r"attributes.metric: {{ evn.X }} names no environment variable: write {{ env.NAME"),
         ({"training": {"window": "rolling: {{ days }}d"}}, r"attributes.training.window: {{ days }} names no"),
         (
@@ -116,6 +120,19 @@ def test_a_mistake_names_file_line_field_and_variable(
         declared(tmp_path / "flight_delay", **attributes)
     (broken,) = read_settings(tmp_path / "flight_delay", ModelSettings).broken
     assert re.search(why, broken.sentence), broken.sentence
+
+
+@pytest.mark.parametrize("written", ["{{ env.TRIALS }}", "{{ evn.X }}"])
+def test_what_is_not_quoted_is_to_be_quoted(tmp_path: Path, written: str) -> None:
+    text = yaml.safe_dump(MODEL).replace("metric: ", f"exclude: {written}\n  metric: ", 1)
+    (tmp_path / "defs.yaml").write_text(text)
+    (broken,) = read_settings(tmp_path, ModelSettings).broken
+    line = 1 + text.splitlines().index(f"  exclude: {written}")
+    assert f"defs.yaml:{line}: braces in braces are no YAML. Quote what stands in the environment" in broken.sentence
+    assert '"{{ env.NAME }}"' in broken.sentence
+    (tmp_path / "defs.yaml").write_text(text.replace(written, "{[a]: 1}"))
+    (broken,) = read_settings(tmp_path, ModelSettings).broken
+    assert "this is no YAML (found unhashable key)" in broken.sentence
 
 
 def test_the_schema_that_dg_checks_by_allows_variables_and_still_refuses_texts() -> None:
