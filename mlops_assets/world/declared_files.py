@@ -28,6 +28,22 @@ _BRACES = "found unhashable key"
 OTHERS_GO_ON = "All else goes on."
 
 
+class _Twice(yaml.MarkedYAMLError):
+    """A field stands twice in one place; YAML would take the last one without a word."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML of which nothing is dropped."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            if (name := str(key.value)) in lines:
+                raise _Twice(problem=f"{name[:100]} stands in line {lines[name]} already", problem_mark=key.start_mark)
+            lines[name] = key.start_mark.line + 1
+        return super().construct_mapping(node, deep=deep)
+
+
 class BrokenSettings(ValueError):
     """A source or model that is declared in a file that cannot be read, or holds a mistake."""
 
@@ -131,7 +147,7 @@ def _parsed(path: Path, stamp: tuple[int, ...]) -> Read:
     content = b""
     try:
         content = path.read_bytes()
-        parts = list(yaml.safe_load_all(content.decode("utf-8-sig")))
+        parts = list(yaml.load_all(content.decode("utf-8-sig"), Loader=_Loader))
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         return _broken(path, content, *_why(error, content))
     if not any(part is not None for part in parts):
@@ -159,6 +175,8 @@ def _why(error: Exception, content: bytes) -> tuple[int, str]:
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 0
+        if isinstance(error, _Twice):
+            return line, f"{error.problem}. Keep one of the two."
         if error.problem == _BRACES and "{{" in content.decode("utf-8-sig").splitlines()[line - 1]:
             return line, 'braces in braces are no YAML. Quote what stands in the environment: "{{ env.NAME }}".'
         return line, f"this is no YAML ({error.problem or error.context}). Correct the line."

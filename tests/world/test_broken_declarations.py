@@ -31,6 +31,11 @@ from tests.checkout import CHECKOUT
 
 PLANES = (DEFS / "planes" / "defs.yaml").read_text()
 DAMAGE: dict[str, tuple[bytes, str]] = {
+    "twice": (PLANES.encode() + b"type: x\n", r":\d+: type stands in line 1 already. Keep one of the two"),
+    "twice in a line": (
+        PLANES.encode() + b"requirements: {env: [A], env: [B]}\n",
+        r":\d+: env stands in line \d+ already",
+    ),
     "syntax": (PLANES.replace("attributes:", "attributes: [", 1).encode(), r":4: this is no YAML"),
     "field": (PLANES.encode() + b"  colour: red\n", r":\d+: attributes\.colour: there is no such field"),
     "type of a field": (
