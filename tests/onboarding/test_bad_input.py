@@ -89,8 +89,15 @@ def test_no_time_column(tmp_path: Path) -> None:
         plan_of(churn(300), tmp_path, time="when")
     holes = churn(300)
     holes.loc[:9, "signed_up"] = None
-    with pytest.raises(NoTime, match="10 of 300 rows have no time"):
+    with pytest.raises(NoTime, match="10 of 300 rows have no time in signed_up, the first of them row 1 of"):
         plan_of(holes, tmp_path)
+    total = churn(300)
+    total.loc[240, "signed_up"] = None
+    # Rows count from 1, and the header is the first line.
+    with pytest.raises(
+        NoTime, match=r"1 of 300 rows has no time in signed_up, the first of them row 241 of .*line 242"
+    ):
+        plan_of(total, tmp_path)
 
 
 def test_time_out_of_order_lands_as_in_order(tmp_path: Path) -> None:
