@@ -76,8 +76,11 @@ def time_column(table: Table, asked: str | None, zone: str) -> TimeColumn:
         name = next((name for name in read if not missing[name]), next(iter(read)))
         if missing[name]:
             _refuse_files_without(table, name)
+            place = table.place(f"{read[name].sql} is null")
+            verb = "has" if missing[name] == 1 else "have"
             raise NoTime(
-                f"{missing[name]:,} of {table.rows:,} rows have no time in {name}. Remove these rows, or {elsewhere}. "
+                f"{missing[name]:,} of {table.rows:,} rows {verb} no time in {name}, "
+                f"the first of them {place}: such rows are often empty or totals. Remove these rows, or {elsewhere}. "
                 "Nothing was written."
             )
         return replace(read[name], others=tuple(other for other in read if other != name and not missing[other]))

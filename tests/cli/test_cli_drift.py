@@ -515,13 +515,16 @@ def test_the_only_column_is_gone(mlops: Mlops, files: Path) -> None:
     assert mlops("drift", "a.parquet", "b.parquet").exit_code == 1
 
 
-def test_times_as_texts_are_times(mlops: Mlops, files: Path) -> None:
+def test_times_of_csv_are_times_and_texts_of_parquet_are_not(mlops: Mlops, files: Path) -> None:
     at = pd.Timestamp("2024-01-01", tz="UTC") + pd.to_timedelta(np.arange(500), unit="h")
     for name, values in (("text", at.strftime("%Y-%m-%dT%H:%M:%SZ")), ("time", at), ("word", ["north"] * 500)):
         pd.DataFrame({"at": values, "y": np.arange(500)}).to_parquet(f"{name}.parquet")
     pd.DataFrame({"at": at.strftime("%Y-%m-%dT%H:%M:%SZ"), "y": np.arange(500)}).to_csv("text.csv", index=False)
-    for one, other in (("text.parquet", "time.parquet"), ("text.csv", "time.parquet"), ("text.parquet", "text.csv")):
+    for one, other in (("text.csv", "time.parquet"), ("text.parquet", "text.csv"), ("text.parquet", "text.parquet")):
         assert mlops("drift", one, other, "--fail-on-drift").exit_code == 0
+    for one, other in (("time.parquet", "text.parquet"), ("text.parquet", "time.parquet")):
+        result = mlops("drift", one, other, "--fail-on-drift")
+        assert (result.exit_code, "Gone, or of another type: at." in result.output) == (2, True)
     assert mlops("drift", "time.parquet", "word.parquet", "--fail-on-drift").exit_code == 2
 
 

@@ -18,6 +18,7 @@ from mlops_assets.onboarding.landing import land
 from mlops_assets.onboarding.plan import Plan, make_plan
 from mlops_assets.onboarding.reading.table import UnreadableTable
 from mlops_assets.onboarding.times import NoTime
+from mlops_assets.steps.land.taking_in import parse
 from tests.onboarding.tables import churn
 
 
@@ -89,8 +90,45 @@ def test_no_time_column(tmp_path: Path) -> None:
         plan_of(churn(300), tmp_path, time="when")
     holes = churn(300)
     holes.loc[:9, "signed_up"] = None
-    with pytest.raises(NoTime, match="10 of 300 rows have no time"):
+    with pytest.raises(NoTime, match="10 of 300 rows have no time in signed_up, the first of them row 1 of"):
         plan_of(holes, tmp_path)
+    total = churn(300)
+    total.loc[240, "signed_up"] = None
+    # Rows count from 1, and the header is the first line.
+    with pytest.raises(
+        NoTime, match=r"1 of 300 rows has no time in signed_up, the first of them row 241 of .*line 242"
+    ):
+        plan_of(total, tmp_path)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("tail", ["", " "])
+def test_columns_without_a_name_and_a_value_are_left_out_and_named(count: int, tail: str, tmp_path: Path) -> None:
+    """As a spreadsheet writes them; here and where the file lands."""
+    rows = churn(300)
+    clean = rows.to_csv(index=False).splitlines()
+    text = "\n".join([clean[0] + "," * count + tail, *(line + "," * count for line in clean[1:])])
+    (tmp_path / "t.csv").write_text(text)
+    plan = make_plan(Asked("t", str(tmp_path / "t.csv")))
+    assert list(plan.table.facts) == list(rows)
+    (note,) = [each for each in plan.table.texts.notes if "without a name" in each]
+    assert note.startswith("1 column " if count == 1 else "2 columns ")
+    source = SourceSettings.model_validate(
+        {
+            "name": "t",
+            "description": "One row per customer.",
+            "files": "t_{partition}.csv",
+            "event_time": "signed_up",
+            "start": "2024-01-01",
+            "contract": {
+                "columns": {name: {"type": "timestamp" if name == "signed_up" else "string"} for name in rows}
+            },
+        }
+    )
+    assert list(parse("t.csv", text.encode(), source)) == list(rows)
+    (tmp_path / "t.csv").write_text(f"{text}late")
+    with pytest.raises(UnreadableTable, match=r"A column without a name has a value in row 300 of t\.csv"):
+        make_plan(Asked("t", str(tmp_path / "t.csv")))
 
 
 def test_time_out_of_order_lands_as_in_order(tmp_path: Path) -> None:

@@ -180,6 +180,22 @@ def test_a_category_that_reads_like_a_missing_value_is_offered_as_one(word: str,
     assert "is a category to the model: if it means missing" in said
 
 
+@pytest.mark.parametrize("word", ["NONE", "none", "na", "Na", "[NULL]", "(null)", "<none>"])
+@pytest.mark.parametrize("flags", [("yes", "no"), ("true", "false"), ("0", "1"), ("Y", "N")])
+@pytest.mark.parametrize("name", ["flag", "y"])
+def test_other_capitals_and_brackets_of_a_missing_value_are_offered_beside_a_flag(
+    name: str, flags: tuple[str, str], word: str, tmp_path: Path
+) -> None:
+    """Of a feature and of a label; where 0 and 1 are most, it is said of a text among numbers."""
+    rng = np.random.default_rng(5)
+    days = pd.date_range("2024-01-01", periods=ROWS, freq="h")
+    cells = rng.choice([*flags, word], ROWS, p=[0.48, 0.48, 0.04])
+    pd.DataFrame({"at": days, "x": rng.normal(size=ROWS), name: cells}).to_csv(tmp_path / "t.csv", index=False)
+    warnings = make_plan(Asked("t", str(tmp_path / "t.csv"), label="y" if name == "y" else None)).warnings
+    (said,) = [each for each in warnings if each.startswith(f"{name} is ")]
+    assert f"{name}={word}" in said
+
+
 def test_such_a_word_among_numbers_is_told_once(tmp_path: Path) -> None:
     warnings = planned(tmp_path, {"share": lambda rng: rng.choice(["12.5 %", "7.25 %", "n.a."])}).warnings
     (said,) = [one for one in warnings if one.startswith("share is ")]

@@ -12,10 +12,10 @@ import re
 from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.quoted_commands import typed
 from mlops_assets.core.values.sql import quoted
-from mlops_assets.core.values.text_formats import TIMES_IN_WORDS
+from mlops_assets.core.values.text_formats import MISSING, TIMES_IN_WORDS
 from mlops_assets.onboarding.odd.merged_codes import code_warnings
 from mlops_assets.onboarding.odd.sentinels import impossible_zeros, sentinels
-from mlops_assets.onboarding.odd.spellings import places_of, spelled, spelled_numbers, texts_of
+from mlops_assets.onboarding.odd.spellings import is_flag, places_of, spelled, spelled_numbers, texts_of
 from mlops_assets.onboarding.odd.times_of_day import clocks_in
 from mlops_assets.onboarding.odd.twelve_hours import clocks_of_twelve
 from mlops_assets.onboarding.reading.table import Facts, Table
@@ -28,10 +28,12 @@ ODD_DAYS = (
 
 _LIKE_MISSING = re.compile(
     r"n[./ ]+[ad]\.?|k\.? ?a\.|nil|nul|missing|undefined|blank|empty|leer|vide|keine angabe|sans objet"
-    r"|not? (available|applicable|given|known|data|value)",
+    r"|not? (available|applicable|given|known|data|value)|[(\[{<](null?|nil|none|nan|n/?a)[)\]}>]",
     re.IGNORECASE,
 )
 """Texts that people write where they know no value, and that are values elsewhere."""
+_MISSING_IN_FLAGS = frozenset(word.casefold() for word in MISSING if word.isalpha())
+"""In any capitals: `na` may be a state and `none` a choice, and beside yes and no they are neither."""
 
 
 def oddities(table: Table, time: TimeColumn, zone: str) -> list[str]:
@@ -88,7 +90,11 @@ def _odd(table: Table, facts: Facts, time: TimeColumn) -> str:
 
 def _like_missing(table: Table, facts: Facts) -> str:
     """A category that reads like a word for a missing value, and is none of those that mean it everywhere."""
-    text = next((text for text in sorted(texts_of(table, facts)) if _LIKE_MISSING.fullmatch(text.strip())), None)
+    texts = sorted(texts_of(table, facts))
+    text = next((text for text in texts if _LIKE_MISSING.fullmatch(text.strip())), None)
+    if text is None:
+        words = [text for text in texts if text.strip().casefold() in _MISSING_IN_FLAGS]
+        text = words[0] if words and is_flag([text for text in texts if text not in words]) else None
     # What stands among times or numbers is said of them (`_unread`), with the same remedy.
     if text is None or text.strip() == table.texts.unread.get(facts.name, "").strip():
         return ""

@@ -83,6 +83,11 @@ def places_of(table: Table, facts: Facts, alike: list[list[str]]) -> str:
     return ", ".join(values) + more
 
 
+def is_flag(texts: Collection[str]) -> bool:
+    """Whether texts are a yes and a no, in any spellings, and nothing else."""
+    return {_flag(text) for text in texts} == {"yes", "no"}
+
+
 def _flag(text: str) -> str:
     """What a text says as a flag; empty for none."""
     folded = text.strip().casefold()

@@ -114,19 +114,44 @@ def load_csv(
     """
     _refuse_unreadable(files)
     head = header(files[0])
-    refuse_names(head.names, files[0])
+    refuse_names([name for name in head.names if name.strip()], files[0])
     _refuse_wide(head.names, files[0], reading)
     heads = dict.fromkeys(header(file) for file in files)
     differ = len({head.names for head in heads}) > 1 and any(head.has_word(reading.missing) for head in heads)
     differ |= len({(head.separator, head.skipped) for head in heads}) > 1
     if not differ and reading.missing_in.keys().isdisjoint(name for head in heads for name in head.names):
-        return _load_csv(connection, relation, files, head, reading, pattern)
+        loaded = _load_csv(connection, relation, files, head, reading, pattern)
+        return _without_unnamed(Cells(connection, relation, files), heads, loaded)
     with TemporaryDirectory() as folder:
         joined = Path(folder) / "joined.csv"
         with _readable(pattern):
             words = _join(connection, files, joined, head.separator, reading)
         loaded = _load_csv(connection, relation, [joined], header(joined), reading, pattern)
-    return replace(loaded, words=merged(loaded.words, words))
+    loaded = replace(loaded, words=merged(loaded.words, words))
+    return _without_unnamed(Cells(connection, relation, files), heads, loaded)
+
+
+def _without_unnamed(cells: Cells, heads: Collection[CsvHead], loaded: Loaded) -> Loaded:
+    """Leave out columns without a name and a value, as a spreadsheet writes of cells that it once had.
+
+    Raises:
+        UnreadableTable: one has values.
+    """
+    named = {name.strip().casefold() for head in heads for name in head.names}
+    if "" not in named:
+        return loaded
+    columns = [name for name, _ in columns_of(cells.connection, cells.relation)]
+    unnamed = [name for name in columns if name.strip().casefold() not in named]
+    for column in map(quoted, unnamed):
+        if cells.connection.execute(f"select count({column}) from {cells.relation}").fetchall()[0][0]:
+            raise UnreadableTable(
+                f"A column without a name has a value in {cells.place(f'{column} is not null')}. Write its name into "
+                "the header, or remove the column. Nothing was written."
+            )
+        cells.connection.execute(f"alter table {cells.relation} drop column {column}")
+    note = f"{counted(len(unnamed), 'column')} without a name and without a value in any row: left out."
+    looks = {name: look for name, look in loaded.looks.items() if name not in unnamed}
+    return replace(loaded, looks=looks, notes=(*loaded.notes, note))
 
 
 def _join(

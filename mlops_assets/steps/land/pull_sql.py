@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from math import isfinite
 from pathlib import Path
@@ -138,9 +138,9 @@ def _touched(
     if "watermark" in before:
         query = query.where(_is_above(_exact(connection, watermark), before["watermark"], highest, spec))
     for (at,) in connection.execution_options(yield_per=10_000).execute(query):
-        moment = _moment(at, source)
-        if moment is not None:
-            days.add(source.partition_of(moment.astimezone(ZoneInfo(source.timezone)).date()))
+        day = _partition(at, source)
+        if day is not None:
+            days.add(day)
     return {day for day in days if source.has_partition(day)}, highest
 
 
@@ -169,16 +169,30 @@ def _rows(connection: Connection, table: Table, source: SourceSettings, day: dat
     spec = source.pull
     assert spec is not None
     at, watermark = table.c[str(source.event_time)], table.c[str(spec.watermark)]
+    # A watermark that the contract does not know is ours alone.
+    wanted = [each for each in table.columns if each is not watermark or watermark.name in source.contract.columns]
+    near = _is_near(connection, at, source, day)
+    query = select(*(_exact(connection, each) for each in wanted)).where(near).order_by(at, watermark)
+    place = [each.name for each in wanted].index(at.name)
+    # Without pandas' own reading of SQL, which makes floats of decimals and of integers beside a missing one.
+    rows = [tuple(row) for row in connection.execute(query) if _partition(row[place], source) == day]
+    return pd.DataFrame(rows, columns=[each.name for each in wanted], dtype=object)
+
+
+def _is_near(connection: Connection, at: Column[Any], source: SourceSettings, day: date) -> ColumnElement[bool]:
+    """Whether a row may be in a partition: all of its rows are, and on SQLite some of the days beside it."""
+    from sqlalchemy import String, type_coerce
+
     start, end = source.midnight(day), _end(source, day)
+    if connection.dialect.name == "sqlite":
+        # Times are texts there: with and without fraction, T or offset, whose order is that of time by the day alone.
+        # Two offsets are up to 26 hours apart: two days.
+        text, near = type_coerce(at, String()), timedelta(days=2)
+        return (text >= (day - near).isoformat()) & (text < (source.end_of(day) + near).isoformat())
     if not getattr(at.type, "timezone", False):
         # Without a zone the column holds the local time of the source's.
         start, end = (moment.astimezone(ZoneInfo(source.timezone)).replace(tzinfo=None) for moment in (start, end))
-    # A watermark that the contract does not know is ours alone.
-    wanted = [each for each in table.columns if each is not watermark or watermark.name in source.contract.columns]
-    query = select(*(_exact(connection, each) for each in wanted)).where(at >= start, at < end).order_by(at, watermark)
-    # Without pandas' own reading of SQL, which makes floats of decimals and of integers beside a missing one.
-    rows = [tuple(row) for row in connection.execute(query)]
-    return pd.DataFrame(rows, columns=[each.name for each in wanted], dtype=object)
+    return (at >= start) & (at < end)
 
 
 def _exact(connection: Connection, column: Column[Any]) -> Any:
@@ -200,6 +214,11 @@ def _highest(connection: Connection, column: Column[Any]) -> Any:
             f"{column} is of the type {column.type} and holds what is none ({error}). Correct the values, or give "
             "another column. Nothing was fetched."
         ) from error
+
+
+def _partition(at: Any, source: SourceSettings) -> date | None:
+    moment = _moment(at, source)
+    return None if moment is None else source.partition_of(moment.astimezone(ZoneInfo(source.timezone)).date())
 
 
 def _moment(value: Any, source: SourceSettings) -> datetime | None:

@@ -337,7 +337,11 @@ def parse(name: str, content: bytes, source: SourceSettings, limit: int = Limits
     if frame.columns.has_duplicates:
         twice = ", ".join(sorted({shown(str(c)) for c in frame.columns[frame.columns.duplicated()]}))
         raise ValueError(f"it has the column {twice} twice")
-    return _without_missing(frame, source.null_values)
+    frame = _without_missing(frame, source.null_values)
+    # A spreadsheet writes columns of cells that it once had.
+    return frame.drop(
+        columns=[c for c, n in zip(frame, head.names, strict=False) if not n.strip() and frame[c].isna().all()]
+    )
 
 
 def _without_missing(frame: pd.DataFrame, missing: Sequence[str]) -> pd.DataFrame:

@@ -414,6 +414,31 @@ def test_texts_of_a_table_are_times_or_refused(
         assert pull(home, orders).written == ("orders_2024-01-01.parquet",)
 
 
+@pytest.mark.parametrize("kind", ["timestamp", "text"])
+@pytest.mark.parametrize("form", ["{} {}:00", "{} {}:00.000000", "{}T{}:00", "{}T{}:00+00:00", "{}T{}:00Z"])
+def test_a_row_at_midnight_lands_in_its_day_however_sqlite_has_its_text(
+    form: str, kind: str, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the first day too; rows of Berlin whose texts are in UTC land by the day in Berlin."""
+    address = f"sqlite:///{tmp_path / 'texts.db'}"
+    times = [(day, hour) for day in (1, 2, 3) for hour in ("00:00", "12:00", "23:30")]
+    rows = [
+        {"id": 10 * day + place, "at": form.format(f"2024-01-0{day}", hour)} for place, (day, hour) in enumerate(times)
+    ]
+    with sa.create_engine(address).begin() as connection:
+        connection.execute(sa.text(f"create table orders (order_id int, ordered_at {kind}, updated_at {kind})"))
+        connection.execute(sa.text("insert into orders values (:id, :at, :at)"), rows)
+    monkeypatch.setenv(ADDRESS, address)
+    pull(home, source({"kind": "sql", "table": "orders", "watermark": "updated_at"}))
+    is_utc = form.endswith(("+00:00", "Z"))
+    # In Berlin, 23:30 in UTC is half past midnight of the next day.
+    assert landed(home) == (
+        {"2024-01-01": [10, 11], "2024-01-02": [12, 23, 24], "2024-01-03": [25, 36, 37], "2024-01-04": [38]}
+        if is_utc
+        else {"2024-01-01": [10, 11, 12], "2024-01-02": [23, 24, 25], "2024-01-03": [36, 37, 38]}
+    )
+
+
 DAMAGED = {
     "no JSON": '{"watermark": {"time": "2024-0',
     "a list": "[1]",
