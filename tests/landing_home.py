@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -126,9 +127,10 @@ class LandingHome:
         job = dg.define_asset_job("landing", selection="*", executor_def=dg.in_process_executor)
         defs = dg.Definitions(assets=[*assets, *more], jobs=[job], resources={"lake": self.lake})
         tags = span_tags(Span(first, chosen[0].end_of(last or first))) if first else {}
-        return defs.resolve_job_def("landing").execute_in_process(
-            instance=instance or dg.DagsterInstance.ephemeral(), tags=tags, run_config=QUIET, raise_on_error=False
-        )
+        with nullcontext(instance) if instance else dg.DagsterInstance.ephemeral() as where:
+            return defs.resolve_job_def("landing").execute_in_process(
+                instance=where, tags=tags, run_config=QUIET, raise_on_error=False
+            )
 
     def carry(self, sources: Sources) -> None:
         """What the landing sensor's runs do to landing, lake and record; features are taken as built."""

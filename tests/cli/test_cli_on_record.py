@@ -268,7 +268,7 @@ def test_the_same_answer_is_told_once(mlops: Mlops, home: Home, considered: None
     ("text", "told"),
     [
         ("cooldwon: 3d", "retrain has no field 'cooldwon'"),
-        ("cooldown: soon", "'soon' is not a duration"),
+        ("cooldown: soon", "cooldown is 'soon', which is not a duration"),
         ("window: 3d", "window follows monitoring.window"),
         ("- 1", "it holds no fields"),
         ("a: [", "is no policy"),

@@ -101,7 +101,10 @@ def test_parameters_that_are_set_are_not_searched_for(rows):
 
 def test_a_parameter_that_no_family_searches_for_is_named():
     settings = TrainingSettings(families=("linear", "xgboost"), params={"C": 0.1, "max_dept": 4})
-    with pytest.raises(ValueError, match=r"training.params has 'max_dept', for which .*: the nearest is max_depth; set some of C, .*max_depth"):
+    with pytest.raises(
+        ValueError,
+        match=r"training.params has 'max_dept', for which .*: the nearest is max_depth; set some of C, .*max_depth",
+    ):
         settings.check_task("binary", "roc_auc")
     TrainingSettings(families=("linear", "xgboost"), params={"C": 0.1, "max_depth": 4}).check_task("binary", "roc_auc")
     for fields in ({"retries": -1}, {"retry_delay": "soon"}):

@@ -49,15 +49,15 @@ def test_each_run_is_one_of_its_own_and_ends_with_its_status(home: Home, hooks: 
 
 
 def test_an_ad_hoc_materialization_is_seen_in_both_places(home: Home) -> None:
-    instance = dg.DagsterInstance.ephemeral()
-    done = dg.materialize(
-        [churn_rate],
-        resources={"mlflow": own_mlflow(home.root, "http://ui")},
-        run_config={"resources": {"mlflow": {"config": {"experiment": "churn"}}}},
-        instance=instance,
-    )
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = dg.materialize(
+            [churn_rate],
+            resources={"mlflow": own_mlflow(home.root, "http://ui")},
+            run_config={"resources": {"mlflow": {"config": {"experiment": "churn"}}}},
+            instance=instance,
+        )
+        record = instance.get_run_by_id(done.run_id)
     (run,) = runs(home, "churn")
-    record = instance.get_run_by_id(done.run_id)
     assert record is not None
     assert (run.info.status, run.data.tags["dagster_run_id"], record.tags[RUN_TAG]) == (
         "FINISHED",
