@@ -127,7 +127,7 @@ def test_columns_without_a_name_and_a_value_are_left_out_and_named(count: int, t
     )
     assert list(parse("t.csv", text.encode(), source)) == list(rows)
     (tmp_path / "t.csv").write_text(f"{text}late")
-    with pytest.raises(UnreadableTable, match=r"A column without a name has a value in row 300 of t\.csv"):
+    with pytest.raises(UnreadableTable, match=r"has no name, and a value in row 300 of t\.csv"):
         make_plan(Asked("t", str(tmp_path / "t.csv")))
 
 

@@ -142,11 +142,13 @@ def _without_unnamed(cells: Cells, heads: Collection[CsvHead], loaded: Loaded) -
         return loaded
     columns = [name for name, _ in columns_of(cells.connection, cells.relation)]
     unnamed = [name for name in columns if name.strip().casefold() not in named]
-    for column in map(quoted, unnamed):
+    for name in unnamed:
+        column = quoted(name)
         if cells.connection.execute(f"select count({column}) from {cells.relation}").fetchall()[0][0]:
             raise UnreadableTable(
-                f"A column without a name has a value in {cells.place(f'{column} is not null')}. Write its name into "
-                "the header, or remove the column. Nothing was written."
+                f"Column {columns.index(name) + 1} of the table has no name, and a value in "
+                f"{cells.place(f'{column} is not null')}: write one into the header, or remove the column. Nothing was "
+                "written."
             )
         cells.connection.execute(f"alter table {cells.relation} drop column {column}")
     note = f"{counted(len(unnamed), 'column')} without a name and without a value in any row: left out."
