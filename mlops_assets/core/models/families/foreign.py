@@ -13,10 +13,8 @@ import numpy as np
 import pandas as pd
 
 from mlops_assets.core.models.families.estimator import FittedEstimator, scored
+from mlops_assets.core.models.families.occlusion import occluded
 from mlops_assets.core.models.matrix import FloatMatrix
-
-_LEAST = 1e-6
-"""Chances are kept so far from 0 and 1 before their log-odds are taken."""
 
 
 def is_foreign(native: Any) -> bool:
@@ -43,21 +41,6 @@ class FittedForeign(FittedEstimator):
 
     def contributions(self, matrix: FloatMatrix) -> np.ndarray:
         """How far the raw score falls when a feature is taken to its mean on these rows; the bias is what is left."""
-        raw = self._raw(matrix)
-        contributions = np.zeros((*raw.shape, matrix.shape[1] + 1))
         with np.errstate(invalid="ignore"):
             means = np.nan_to_num(np.nanmean(matrix, axis=0)) if len(matrix) else np.zeros(matrix.shape[1])
-        for column in range(matrix.shape[1]):
-            other = matrix.copy()
-            other[:, column] = means[column]
-            contributions[..., column] = raw - self._raw(other)
-        contributions[..., -1] = raw - contributions[..., :-1].sum(axis=-1)
-        return contributions
-
-    def _raw(self, matrix: FloatMatrix) -> np.ndarray:
-        """Log-odds (of classes: log chances), or the value of a regression."""
-        scores = self.predict(matrix).astype(np.float64)
-        if self.recipe.task == "regression":
-            return scores
-        kept = np.clip(scores, _LEAST, 1 - _LEAST)
-        return np.log(kept) if scores.ndim == 2 else np.log(kept / (1 - kept))
+        return occluded(self.predict, matrix, means, self.recipe.task)

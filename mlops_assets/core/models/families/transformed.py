@@ -20,6 +20,7 @@ import numpy as np
 
 from mlops_assets.core.models.families import Fitted, Problem, Rows, family_called
 from mlops_assets.core.models.families.linear import Linear, one_thread
+from mlops_assets.core.models.families.occlusion import occluded
 from mlops_assets.core.models.families.skops_file import (
     RECIPE,
     held_entry,
@@ -37,8 +38,6 @@ from mlops_assets.core.stats.metrics import Metric
 _FILE = "transformer.skops"
 _ATTRIBUTE = "mlops_transformer"
 """Of a booster: the fitted transformer, base64."""
-_LEAST = 1e-6
-"""Chances are kept so far from 0 and 1 before their log-odds are taken."""
 _WEIGHED = 1_000
 """Rows by which the weights of features are told."""
 
@@ -149,26 +148,11 @@ class FittedTransformed:
 
         Of what a transformer mixes (components, say) nothing more can be said feature by feature.
         """
-        raw = self._raw(matrix)
-        contributions = np.zeros((*raw.shape, matrix.shape[1] + 1))
-        for column, usual in enumerate(self._usual):
-            other = matrix.copy()
-            other[:, column] = usual
-            contributions[..., column] = raw - self._raw(other)
-        contributions[..., -1] = raw - contributions[..., :-1].sum(axis=-1)
-        return contributions
+        return occluded(self.predict, matrix, self._usual, self.recipe.task)
 
     @cached_property
     def _usual(self) -> np.ndarray:
         return np.asarray(self.held["usual"], dtype=np.float32)
-
-    def _raw(self, matrix: FloatMatrix) -> np.ndarray:
-        """Log-odds (of classes: log chances), or the value of a regression."""
-        scores = self.predict(matrix).astype(np.float64)
-        if self.recipe.task == "regression":
-            return scores
-        kept = np.clip(scores, _LEAST, 1 - _LEAST)
-        return np.log(kept) if scores.ndim == 2 else np.log(kept / (1 - kept))
 
 
 def _raw_axes(recipe: Recipe) -> int:
