@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import dagster as dg
 
 from mlops_assets.assets.jobs import AssetJob
-from mlops_assets.core.decide.wording import reasons_told
 from mlops_assets.core.record.entries import Decision, only
+from mlops_assets.core.record.wording import reasons_told
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.steps.decide.asked_parameters import PARAMETERS_TAG
 from mlops_assets.steps.decide.evidence import consider, keep

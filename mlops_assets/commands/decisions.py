@@ -22,7 +22,6 @@ from mlops_assets.commands.console import (
     say_entry,
     say_json,
 )
-from mlops_assets.core.decide.wording import answer_told, reasons_told
 from mlops_assets.core.record.entries import (
     Approval,
     Decision,
@@ -34,6 +33,7 @@ from mlops_assets.core.record.entries import (
     Snooze,
     WorseThanGuessing,
 )
+from mlops_assets.core.record.wording import answer_told, reasons_told
 
 if TYPE_CHECKING:
     pass

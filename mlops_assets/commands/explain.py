@@ -13,8 +13,8 @@ from rich.markup import escape
 
 from mlops_assets.commands.console import AsJson, example, minute, say, say_entry, say_json, say_table
 from mlops_assets.commands.decisions import entry_in_words
-from mlops_assets.core.decide.wording import answer_told, reasons_told
 from mlops_assets.core.record.entries import ACTED, PROPOSALS
+from mlops_assets.core.record.wording import answer_told, reasons_told
 from mlops_assets.world.home import Home
 
 if TYPE_CHECKING:

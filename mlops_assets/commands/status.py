@@ -14,8 +14,8 @@ from rich.markup import escape
 
 from mlops_assets.commands import running
 from mlops_assets.commands.console import AsJson, example, minute, say, say_facts, say_json, say_table
-from mlops_assets.core.decide.wording import answer_told, reasons_told
 from mlops_assets.core.record.plain_values import as_plain
+from mlops_assets.core.record.wording import answer_told, reasons_told
 from mlops_assets.world.home import Home
 from mlops_assets.world.record.replayed import newest_replays
 

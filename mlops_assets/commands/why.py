@@ -26,8 +26,8 @@ from mlops_assets.commands.console import (
 from mlops_assets.commands.decisions import entry_in_words
 from mlops_assets.commands.on_record import parse_moment
 from mlops_assets.core.decide.requests import last_asked
-from mlops_assets.core.decide.wording import CANNOT_FIRE, NO_TRIGGER, answer_told, reasons_told
 from mlops_assets.core.record.entries import ACTED, Decision, OnRecord, only
+from mlops_assets.core.record.wording import CANNOT_FIRE, NO_TRIGGER, answer_told, reasons_told
 from mlops_assets.world.home import Home
 from mlops_assets.world.record.record import Record
 from mlops_assets.world.record.replayed import newest_replays

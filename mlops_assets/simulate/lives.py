@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlops_assets.core.decide.judged_window import MIN_FIT
+from mlops_assets.core.decide.folds import MIN_FIT
 from mlops_assets.core.models.training import CannotTrain, Model, Recipe, fit
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge

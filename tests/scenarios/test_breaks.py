@@ -107,10 +107,9 @@ def test_where_nothing_changes_next_to_nothing_is_done(task: str, seed: int) -> 
 @pytest.mark.parametrize(("task", "seed"), WORLDS)
 def test_with_labels_75_days_late_the_first_labels_that_tell_are_acted_on(task: str, seed: int) -> None:
     found = lived("flip of all", task, seed, late=timedelta(days=75))
-    # The change's first day has labels 75 days later, its newest days are a third of the stretch that is looked at.
-    first = CHANGE + 75 // DAYS
-    assert first <= found.replaced[0] <= first + 1
-    assert found.closed >= 0.85
+    # By then a third of the newest window of labels has changed, its newest days: no fit on what was before knows it.
+    assert next(number for number in found.replaced if number >= CHANGE) == CHANGE + 75 // DAYS
+    assert found.closed >= 0.94
 
 
 @pytest.mark.parametrize("days", [0, 30, 75])
@@ -122,11 +121,10 @@ def test_what_grows_all_the_time_is_followed_closely(seed: int, days: int) -> No
 
 
 @pytest.mark.parametrize(("task", "seed"), [("regression", 0), ("regression", 3), ("binary", 2), ("multiclass", 3)])
-def test_a_shock_that_is_over_before_its_labels_come_is_not_trained_on(task: str, seed: int) -> None:
+def test_a_shock_that_is_over_before_its_labels_come_costs_little(task: str, seed: int) -> None:
     found = lived("one-window shock", task, seed, late=timedelta(days=75))
-    # When the first labels of the days after it are known, most of the newest window is still the shock's.
-    assert not any(CHANGE <= number <= CHANGE + 4 for number in found.replaced)
-    assert found.loses_to_never(CHANGE) <= 1.001
+    # Its first labels are those of a flip, and are answered by a model that knows both worlds.
+    assert found.loses_to_never(FIRST) <= 1.02
 
 
 @pytest.mark.parametrize(("task", "seed"), WORLDS)

@@ -1,31 +1,28 @@
 """Judging one window: how the champion, refits of it and kept versions did on the same rows.
 
-Here: the rows and scores that are judged, and the look that comes of them; the parts of a window. Not here: which rows
-a candidate is fitted on (`core.models.refit_rows`), fitting and scoring (`steps.decide.probe`, `core.simulate.life`),
-adding looks up (`probe`).
+Here: the rows and scores that are judged, and the look that comes of them; on which day things changed. Not here: the
+parts of a window (`folds`), which rows a candidate is fitted on (`core.models.refit_rows`), fitting and scoring
+(`steps.decide.probe`, `core.simulate.life`), adding looks up (`probe`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
 
+from mlops_assets.core.decide.folds import newest_days
 from mlops_assets.core.decide.probe_result import Candidate, Look, Part, Series
+from mlops_assets.core.models.refit_rows import NEWEST_WINDOW
 from mlops_assets.core.stats.change_point import rise
-from mlops_assets.core.stats.intervals import DAY, MIN_BLOCKS, Array, CannotJudge, block_sums, row_noise
+from mlops_assets.core.stats.intervals import DAY, Array, CannotJudge, block_sums, row_noise
 from mlops_assets.core.stats.metrics import Metric, metric
-from mlops_assets.core.time.windows import Window, midnight
+from mlops_assets.core.time.windows import Window
 
-NEW_SHARE = 0.01
-"""Share of new rows below which a model stands for its own refit."""
-MIN_FIT = 20
-"""Fewest rows that a candidate is fitted on."""
 KEEP = "keep"
 """The champion's name among the losses."""
 AFTER = 4
@@ -43,11 +40,13 @@ class Stretch:
         window: the window.
         newest: its newest days (`newest_days`).
         label: the window's name.
+        in_turns: whether those are judged in turns (`Fold`).
     """
 
     window: Window
     newest: Window
     label: str
+    in_turns: bool = False
 
     @classmethod
     def of(cls, window: Window, timezone: str) -> Stretch:
@@ -80,7 +79,7 @@ class Scores:
         kept: the champion; None where candidates are only held against each other.
         whole: by candidate: for the rows of the window, a refit on what happened before it; the rest is not read. Where
             one could not be fitted, its scores are NaN.
-        fresh: the same for the newest days, by refits on what happened before those.
+        fresh: the same for the newest days, by refits on what happened before those, or in turns.
         twin: what refits are held against where they are fitted on samples: the champion's recipe fitted on an equal
             sample of its own rows. Beside the champion itself all of them would look worse than they are.
         daily: the champion's loss by day (`daily_losses`).
@@ -138,7 +137,7 @@ def look(
     judge = _Judge(rows, scores, metric(metric_name), money.profit)
     whole = judge.part(stretch.window, scores.whole)
     try:
-        newest = judge.part(stretch.newest, scores.fresh)
+        newest = replace(judge.part(stretch.newest, scores.fresh), in_turns=stretch.in_turns)
     except CannotJudge:
         # Days of one class, say: the window as a whole still counts.
         newest = None
@@ -207,61 +206,6 @@ def _loss(judge: Any, y: Array, s: Array) -> float:
         return math.nan
 
 
-# ---------------------------------------- parts of a window
-
-
-def fold_windows(window: Window, folds: int, timezone: str) -> list[Window]:
-    """The window in `folds` parts of whole days, in order; fewer where it has fewer days.
-
-    Args:
-        window: what is judged.
-        folds: how many parts.
-        timezone: of the days.
-    """
-    days = window.days(timezone)
-    parts = np.array_split(np.arange(len(days)), min(folds, len(days)))
-    cuts = [window.start, *(midnight(days[int(part[0])], timezone) for part in parts[1:]), window.end]
-    return [Window(start, end) for start, end in pairwise(cuts)]
-
-
-def newest_days(window: Window, timezone: str) -> Window:
-    """The newest third of a window, and no less than an interval needs, even if that begins before the window.
-
-    Args:
-        window: what is looked at.
-        timezone: of the days.
-    """
-    days = window.days(timezone)
-    count = max(MIN_BLOCKS, len(days) - len(days) * 2 // 3)
-    return Window(midnight(days[-1] - timedelta(days=count - 1), timezone), window.end)
-
-
-def hardly_more(rows: np.ndarray, seen: np.ndarray) -> bool:
-    """Whether a fit on `rows` would tell nothing new of one on `seen`: another seed would make more difference.
-
-    Args:
-        rows: positions that would be fitted on.
-        seen: positions that were.
-    """
-    new = np.setdiff1d(rows, seen, assume_unique=True).size
-    gone = np.setdiff1d(seen, rows, assume_unique=True).size
-    return bool(new + gone <= NEW_SHARE * seen.size)
-
-
-def shift_of(ends: Sequence[datetime], is_mature: Callable[[datetime], bool]) -> datetime | None:
-    """The latest of some moments up to which a window's labels are mature; None where it is none of them.
-
-    Args:
-        ends: moments, ascending; labels mature from the oldest on.
-        is_mature: whether the window that ends then is.
-    """
-    low, high = 0, len(ends)
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (middle + 1, high) if is_mature(ends[middle]) else (low, middle)
-    return ends[low - 1] if low else None
-
-
 # ---------------------------------------- when things changed
 
 
@@ -276,6 +220,35 @@ def fitted_since(changed: Sequence[date], newest: Window) -> tuple[str, ...]:
     """
     known = [day for day in changed if day <= (newest.start - (newest.end - newest.start)).date()]
     return (f"since:{max(known)}",) if known else ()
+
+
+def is_news(changed: date | None, newest: Window, timezone: str) -> bool:
+    """Whether things changed among the newest days, so that no fit on what happened before them knows of it.
+
+    Args:
+        changed: the day on which they did; None: on none.
+        newest: the newest days.
+        timezone: of the days.
+    """
+    return changed is not None and changed >= newest.days(timezone)[0]
+
+
+def hedged(refits: Sequence[str], changed: date, *, end: datetime, at: datetime) -> tuple[str, ...]:
+    """The calendars that are tried where things have only just changed: those that lose little if they change back.
+
+    Where labels are later than the change has lasted in them, it may be over by now: the newest window alone, a third
+    of which has changed, would lose four times as much in the old world as two windows, and gain half as much again in
+    the new one.
+
+    Args:
+        refits: the calendars.
+        changed: the day on which things changed.
+        end: of what is known.
+        at: the clock.
+    """
+    if end.date() - changed > at - end:
+        return tuple(refits)
+    return tuple(of for of in refits if of != NEWEST_WINDOW)
 
 
 def changes(looks: Sequence[Look], now: date | None = None) -> list[date]:

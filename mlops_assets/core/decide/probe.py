@@ -5,11 +5,13 @@ Here: adding several looks up. Not here: which candidate leads (`promised_gains`
 candidate is fitted on (`models.refit_rows`), what follows from the gain (`policy`), the comparison that lets a
 challenger through (`gate`).
 
-A window is judged twice, always going forward in time (prequential evaluation, Dawid 1984); no row is both fitted on
-and judged. *Whole*: refits on what happened before the window, judged on all of it: what one would have had from
-training a window ago. *Newest*: refits on what happened before its newest days, the window's own earlier days among it,
-judged on those days: what a change that fills the window has taught already. Whose label is known when the look is made
-may be fitted on, not only whose label was known when the judged rows began: what is decided is what to fit from now on.
+A window is judged twice, going forward in time (prequential evaluation, Dawid 1984); no row is both fitted on and
+judged. *Whole*: refits on what happened before the window, judged on all of it: what one would have had from training a
+window ago. *Newest*: refits on what happened before its newest days, the window's own earlier days among it, judged on
+those days: what a change that fills the window has taught already. A change that began among the newest days, which is
+how late labels tell of one first, is known to no such refit: then they are judged in turns (`folds`). Whose label is
+known when the look is made may be fitted on, not only whose label was known when the judged rows began: what is decided
+is what to fit from now on.
 
 The candidates are calendars: the same recipe on all history, on the newest windows, on rows that count less with age,
 on what lies since the day the champion became worse (`change_point`). One of them leads, by what its promises are worth
@@ -229,7 +231,8 @@ def _gain(
         if loss > 0.0:
             shares = (interval.lower / loss, mean / loss)
             blocks, since = looks[-1].blocks, parts[0].start.isoformat()
-            gains.append(Gain(name, *shares, span, interval.n, interval.n_blocks, blocks=blocks, since=since))
+            gain = Gain(name, *shares, span, interval.n, interval.n_blocks, blocks=blocks, since=since)
+            gains.append(replace(gain, in_turns=parts[0].in_turns))
     best = max(gains, key=lambda gain: gain.lower, default=None)
     if best is None or not costs:
         return best

@@ -82,6 +82,7 @@ class Part:
             (`Metric.loss`), smaller is better.
         series: gain of each candidate over the champion; empty where there was none.
         profit: the same in profit per row, where there is a cost table.
+        in_turns: whether they were judged in turns, each third by a fit on all else that was known.
     """
 
     start: datetime
@@ -89,6 +90,7 @@ class Part:
     loss: Mapping[str, float]
     series: Mapping[str, Series] = field(default_factory=dict)
     profit: Mapping[str, Series] = field(default_factory=dict)
+    in_turns: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,8 @@ class Look:
         at: when it was looked at, by the model's clock.
         champion: the version that was champion; empty where candidates alone were held against each other.
         whole: the window, candidates being fitted on what happened before it.
-        newest: its newest days, candidates being fitted on what happened before those; None where they could not be
-            judged.
+        newest: its newest days, candidates being fitted on what happened before those, or in turns; None where they
+            could not be judged.
         daily: of each day: its date, its rows, and the champion's loss on them.
         changed: the day on which that loss was found to have risen (`judged_window.changed_on`); None: on none.
         costs: the cost table of what is told in profit.
@@ -153,6 +155,7 @@ class Gain:
         blocks: what those are: `day`, or the name of a column.
         since: from when on the judged rows are, as ISO text.
         eased: the bound holds at a larger level than the probe's, since refits have kept paying (`track_record`).
+        in_turns: whether the newest days were judged in turns, since things changed among them (`folds`).
     """
 
     candidate: str
@@ -165,6 +168,7 @@ class Gain:
     blocks: str = DAY
     since: str | None = None
     eased: bool = False
+    in_turns: bool = False
 
     @property
     def in_words(self) -> str:
@@ -179,7 +183,10 @@ class Gain:
         sure = f"surely by at least {self.lower:.1%}" if self.lower > 0 else "which may be chance"
         if self.eased and self.lower > 0:
             sure = f"by {self.lower:.1%} at least, most likely, as refits have kept paying"
-        return f"{candidate} would have {change} in {over} ({sure}; {judged})"
+        how = (
+            ". Things changed within them, so each third was judged by a fit on all other rows" if self.in_turns else ""
+        )
+        return f"{candidate} would have {change} in {over} ({sure}; {judged}){how}"
 
 
 @dataclass(frozen=True)

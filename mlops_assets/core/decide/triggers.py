@@ -17,9 +17,9 @@ from mlops_assets.core.decide.history import History
 from mlops_assets.core.decide.price import exceeds_price, worth
 from mlops_assets.core.decide.probe_result import Gain, Probed
 from mlops_assets.core.decide.retrain_policy import RetrainPolicy
-from mlops_assets.core.decide.wording import NO_TRIGGER
 from mlops_assets.core.record.entries import Action
 from mlops_assets.core.record.plain_values import days_of
+from mlops_assets.core.record.wording import NO_TRIGGER
 from mlops_assets.core.stats.intervals import CannotJudge
 
 Conclusion = tuple[Action, str, tuple[str, ...]]

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from mlops_assets.core.time.windows import midnight
 
+NEWEST_WINDOW = "1"
+"""The calendar of the newest window alone."""
 _MOST_WINDOWS = 1_000
 _Kind = Literal["expanding", "windows", "decay", "since"]
 

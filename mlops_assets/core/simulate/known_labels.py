@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from mlops_assets.core.decide.judged_window import shift_of
+from mlops_assets.core.decide.folds import shift_of
 from mlops_assets.core.models.refit_rows import Calendar
 from mlops_assets.core.simulate.life_settings import LifePolicy
 from mlops_assets.core.simulate.shared_fits import Positions, Rows

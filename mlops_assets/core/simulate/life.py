@@ -12,12 +12,13 @@ by then are used, the probe looks at windows that have matured since, and the po
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 
 import numpy as np
 
+from mlops_assets.core.decide.folds import MIN_FIT, Fold, fold_windows, newest_folds
 from mlops_assets.core.decide.judged_window import (
-    MIN_FIT,
     JudgedRows,
     Scores,
     Stretch,
@@ -25,9 +26,9 @@ from mlops_assets.core.decide.judged_window import (
     changes,
     daily_losses,
     fitted_since,
-    fold_windows,
+    hedged,
+    is_news,
     look,
-    newest_days,
 )
 from mlops_assets.core.decide.policy import Decision, Evidence, History, decide
 from mlops_assets.core.decide.probe import RECORD, add_up, by_window, gate_confidence, judged_windows
@@ -192,8 +193,11 @@ class _Life:
                 refits = (*refits, *fitted_since(changes(self.looks, changed), newest))
             # What cannot be trained is not held against the champion either.
             refits = tuple(of for of in refits if len(self.labels.fit_rows(of, now)) >= self.policy.min_rows)
-            whole = self._scored(refits, judged, window, window.start, now)
-            fresh = self._scored(refits, judged, newest, window.end, now)
+            whole = self._scored(refits, judged, [Fold(window, window.start)], now)
+            if changed is not None and is_news(changed, newest, self.policy.timezone):
+                stretch = replace(stretch, in_turns=True)
+                refits = hedged(refits, changed, end=window.end, at=now)
+            fresh = self._scored(refits, judged, self._newest(stretch), now)
             back = self._kept_scores(judged, champion) if champion is not None else {}
             new_look = look(
                 stretch,
@@ -217,29 +221,30 @@ class _Life:
             if version != champion.number and unseen >= microseconds(self.versions[version].fitted_until)
         }
 
-    def _scored(
-        self, refits: Sequence[str], judged: Positions, part: Window, end: datetime, now: datetime
-    ) -> dict[str, Array]:
-        """By calendar: scores of the rows of a part of a window, by the refit on what happened before it; else NaN.
+    def _newest(self, stretch: Stretch) -> list[Fold]:
+        return newest_folds(stretch.newest, in_turns=stretch.in_turns, timezone=self.policy.timezone)
 
-        Windows are counted back from `end`: that of the window whose newest days are judged, else what the refit would
-        have shipped at, which is where the part begins.
-        """
-        times = self.labels.times[judged]
-        inside = np.flatnonzero((times >= microseconds(part.start)) & (times < microseconds(part.end)))
+    def _scored(
+        self, refits: Sequence[str], judged: Positions, folds: Sequence[Fold], now: datetime
+    ) -> dict[str, Array]:
+        """By calendar: scores of the rows of some folds, each by the refit that it is judged by; else NaN."""
+        gap = self.policy.probe.gap
         tasks = []
-        for of in refits:
-            fit = self.labels.fit_rows(of, now, before=part.start - self.policy.probe.gap, end=end)
-            if len(inside) and len(fit) >= MIN_FIT:
-                tasks.append((of, fit))
+        for fold in folds:
+            inside = np.flatnonzero(fold.judged.contains(self.rows.times[judged]))
+            for of in refits:
+                fit = self.labels.fit_rows(of, now, before=fold.before(gap), end=fold.end)
+                fit = fit[fold.outside(self.labels.times[fit], gap)]
+                if len(inside) and len(fit) >= MIN_FIT:
+                    tasks.append((of, fit, inside))
         scores: dict[str, Array] = {}
-        timed_scores = self.fits.scores([(fit, judged[inside]) for _, fit in tasks])
-        for (of, fit), (values, seconds) in zip(tasks, timed_scores, strict=True):
+        timed_scores = self.fits.scores([(fit, judged[inside]) for _, fit, inside in tasks])
+        for (of, fit, inside), (values, seconds) in zip(tasks, timed_scores, strict=True):
             self.fitted[0] += len(fit)
             self.seconds[0] += seconds
             if values is not None:
-                scores[f"refit:{of}"] = np.full((len(judged), *values.shape[1:]), np.nan)
-                scores[f"refit:{of}"][inside] = values
+                mine = scores.setdefault(f"refit:{of}", np.full((len(judged), *values.shape[1:]), np.nan))
+                mine[inside] = values
         return scores
 
     def _ship(self, of: str, now: datetime) -> Version:
@@ -259,7 +264,7 @@ class _Life:
         of: str,
         now: datetime,
         *,
-        judged: Sequence[tuple[Window, datetime]],
+        judged: Sequence[Fold],
         probed: Probed | None = None,
     ) -> tuple[Version | None, Paired | None]:
         """The gate on the newest labels, part by part; what is promoted is refitted on all that is known."""
@@ -277,41 +282,43 @@ class _Life:
             # One class only, say: the champion goes on.
             return None, comparison
 
-    def _gate_parts(self, number: int, count: int) -> list[tuple[Window, datetime]]:
-        """What the gate judges, and what windows are counted back from: so many windows, or as many as its length.
+    def _gate_parts(self, number: int, count: int) -> list[Fold]:
+        """What the gate judges: so many windows, or as many as its length, in as many parts as agreed.
 
-        Each in as many parts as agreed; with 0, the newest days in one.
+        With 0, the newest days as they were looked at.
         """
         stretch = self.labels.stretch(number)
         if stretch is None:
             return []
         if not count:
-            return [(newest_days(stretch, self.policy.timezone), stretch.end)]
+            newest = self.looks[-1].newest
+            in_turns = newest is not None and newest.in_turns
+            return self._newest(replace(Stretch.of(stretch, self.policy.timezone), in_turns=in_turns))
         start, length = stretch.start, max(self.policy.gate_window or self.length, count * self.length)
         while start > self.windows[0].start and stretch.end - (start - self.length) <= length:
             start -= self.length
         whole = Window(start, stretch.end)
         folds = max(self.policy.probe.folds, count)
-        return [(part, part.start) for part in fold_windows(whole, folds, self.policy.timezone)]
+        return [Fold(part, part.start) for part in fold_windows(whole, folds, self.policy.timezone)]
 
     def _compared(
         self,
         champion: Version,
         of: str,
         now: datetime,
-        parts: Sequence[tuple[Window, datetime]],
+        folds: Sequence[Fold],
         *,
         confidence: float,
         lag_one: float | None,
     ) -> Paired | CannotJudge:
         rows, scores = [], []
-        for part, end in parts:
-            judged = self.labels.judged(part, now, champion.fitted_until)
+        for fold in folds:
+            judged = self.labels.judged(fold.judged, now, champion.fitted_until)
             if not len(judged):
                 continue
-            by_refit = self._scored([of], judged, part, end, now)
+            by_refit = self._scored([of], judged, [fold], now)
             if f"refit:{of}" not in by_refit:
-                return CannotJudge(f"nothing can be fitted before {part.start:%Y-%m-%d}", "Wait for labels")
+                return CannotJudge(f"nothing can be fitted before {fold.judged.start:%Y-%m-%d}", "Wait for labels")
             rows.append(judged)
             scores.append(by_refit[f"refit:{of}"])
         if not rows:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from mlops_assets.core.decide.judged_window import MIN_FIT
+from mlops_assets.core.decide.folds import MIN_FIT
 from mlops_assets.core.decide.policy import Decision, RetrainPolicy
 from mlops_assets.core.decide.probe_policy import ProbePolicy
 from mlops_assets.core.promote.gate_policy import GatePolicy

@@ -18,6 +18,7 @@ from datetime import date, datetime, timedelta
 import numpy as np
 import pandas as pd
 
+from mlops_assets.core.decide.folds import newest_days, shift_of
 from mlops_assets.core.decide.judged_window import (
     JudgedRows,
     Money,
@@ -28,8 +29,6 @@ from mlops_assets.core.decide.judged_window import (
     daily_losses,
     fitted_since,
     look,
-    newest_days,
-    shift_of,
 )
 from mlops_assets.core.decide.probe import RECORD, by_window
 from mlops_assets.core.decide.probe_result import Look, Probed

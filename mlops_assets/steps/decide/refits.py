@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlops_assets.core.decide.judged_window import MIN_FIT, hardly_more
+from mlops_assets.core.decide.folds import MIN_FIT, hardly_more
 from mlops_assets.core.models.cores import cores
 from mlops_assets.core.models.families import family_called
 from mlops_assets.core.models.model import Model, Recipe, fit

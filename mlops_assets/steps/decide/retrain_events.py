@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from mlops_assets.core.decide.wording import reasons_told
 from mlops_assets.core.record.entries import CONCLUDED, Decision, Freeze, OnRecord, Promotion, Rejection, Request, only
+from mlops_assets.core.record.wording import reasons_told
 from mlops_assets.core.values.display import shown
 from mlops_assets.world.files.locks import alone
 from mlops_assets.world.home import Home

@@ -21,8 +21,8 @@ from mlops_assets.core.decide.agreed.triggers import (
     Trigger,
 )
 from mlops_assets.core.decide.evidence import CheckResult
-from mlops_assets.core.decide.wording import CANNOT_FIRE
 from mlops_assets.core.drift.grid import kind_of
+from mlops_assets.core.record.wording import CANNOT_FIRE
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.time.calendar_cycles import part_of_cycle, why_silent
 from mlops_assets.core.time.windows import parse_duration

@@ -12,10 +12,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mlops_assets.core.decide.requests import last_asked
-from mlops_assets.core.decide.wording import CANNOT_FIRE
 from mlops_assets.core.performance.against_baseline import DOES
 from mlops_assets.core.record.entries import Decision, Freeze, Snooze, only
 from mlops_assets.core.record.incidents import Incident
+from mlops_assets.core.record.wording import CANNOT_FIRE
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.steps.decide.proposals import proposal_of
 from mlops_assets.steps.decide.upcoming import upcoming

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlops_assets.core.decide.judged_window import fold_windows, hardly_more
+from mlops_assets.core.decide.folds import fold_windows, hardly_more
 from mlops_assets.core.models.model import Model, fit
 from mlops_assets.core.promote.gate import RuleResult, Verdict, verdict
 from mlops_assets.core.settings import ModelSettings

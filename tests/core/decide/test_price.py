@@ -10,7 +10,8 @@ import pytest
 from scipy import stats
 
 from mlops_assets.core.decide.counterfactuals import replay
-from mlops_assets.core.decide.judged_window import JudgedRows, Money, Scores, Stretch, look, newest_days
+from mlops_assets.core.decide.folds import newest_days
+from mlops_assets.core.decide.judged_window import JudgedRows, Money, Scores, Stretch, look
 from mlops_assets.core.decide.policy import Evidence, History, RetrainPolicy, decide
 from mlops_assets.core.decide.price import exceeds_price, worth
 from mlops_assets.core.decide.probe import SHARES, add_up

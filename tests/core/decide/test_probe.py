@@ -19,6 +19,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from mlops_assets.core.decide.folds import fold_windows, hardly_more, newest_days, shift_of
 from mlops_assets.core.decide.judged_window import (
     KEEP,
     JudgedRows,
@@ -29,11 +30,7 @@ from mlops_assets.core.decide.judged_window import (
     changes,
     daily_losses,
     fitted_since,
-    fold_windows,
-    hardly_more,
     look,
-    newest_days,
-    shift_of,
 )
 from mlops_assets.core.decide.probe import SHARES, TRIES, add_up, by_window, gate_confidence
 from mlops_assets.core.decide.probe_policy import ProbePolicy

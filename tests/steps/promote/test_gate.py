@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_assets.core.decide.judged_window import fold_windows
+from mlops_assets.core.decide.folds import fold_windows
 from mlops_assets.core.models.model import Model, fit
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.windows import Window

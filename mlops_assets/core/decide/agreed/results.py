@@ -15,10 +15,10 @@ from zoneinfo import ZoneInfo
 from mlops_assets.core.decide.agreed.triggers import OnData, OnDrift, OnFreshness, OnSchedule, Trigger
 from mlops_assets.core.decide.evidence import CheckResult
 from mlops_assets.core.decide.history import History
-from mlops_assets.core.decide.wording import CANNOT_FIRE
 from mlops_assets.core.drift.feature_drift import FeatureDrift
 from mlops_assets.core.drift.policy import drift_verdict
 from mlops_assets.core.record.plain_values import days_of
+from mlops_assets.core.record.wording import CANNOT_FIRE
 from mlops_assets.core.time.calendar_cycles import BY_CALENDAR, why_silent
 from mlops_assets.core.time.windows import parse_duration
 

@@ -16,7 +16,7 @@ from mlops_assets.core.decide.evidence import CheckResult, Evidence
 from mlops_assets.core.decide.history import History
 from mlops_assets.core.decide.retrain_policy import RetrainPolicy
 from mlops_assets.core.decide.triggers import current_run
-from mlops_assets.core.decide.wording import CANNOT_FIRE
+from mlops_assets.core.record.wording import CANNOT_FIRE
 
 _SHOWN: Mapping[str, str] = {
     "drift": "{:.1%} drifted",

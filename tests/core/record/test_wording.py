@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mlops_assets.core.decide.wording import answer_told, reasons_told
 from mlops_assets.core.record.plain_values import counted
+from mlops_assets.core.record.wording import answer_told, reasons_told
 from mlops_assets.core.stats.intervals import CannotJudge
 
 

@@ -1,6 +1,6 @@
 """A decision's answer and its reasons as people read them, each said once.
 
-Here: the answer with its rule, and reasons without what the answer says. Not here: deciding (`policy`), laying it out
+Here: the answer with its rule, and reasons without what the answer says. Not here: deciding (`decide`), laying it out
 (the commands), what is on record, which stays as it was written.
 """
 
