@@ -183,10 +183,9 @@ class Gain:
         sure = f"surely by at least {self.lower:.1%}" if self.lower > 0 else "which may be chance"
         if self.eased and self.lower > 0:
             sure = f"by {self.lower:.1%} at least, most likely, as refits have kept paying"
-        how = (
-            ". Things changed within them, so each third was judged by a fit on all other rows" if self.in_turns else ""
-        )
-        return f"{candidate} would have {change} in {over} ({sure}; {judged}){how}"
+        if self.in_turns:
+            judged += "; things changed among them, so each third was judged by a fit on all else"
+        return f"{candidate} would have {change} in {over} ({sure}; {judged})"
 
 
 @dataclass(frozen=True)

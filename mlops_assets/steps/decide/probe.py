@@ -18,7 +18,7 @@ from datetime import date, datetime, timedelta
 import numpy as np
 import pandas as pd
 
-from mlops_assets.core.decide.folds import newest_days, shift_of
+from mlops_assets.core.decide.folds import Fold, newest_days, newest_folds, shift_of
 from mlops_assets.core.decide.judged_window import (
     JudgedRows,
     Money,
@@ -28,6 +28,8 @@ from mlops_assets.core.decide.judged_window import (
     changes,
     daily_losses,
     fitted_since,
+    hedged,
+    is_news,
     look,
 )
 from mlops_assets.core.decide.probe import RECORD, by_window
@@ -198,10 +200,14 @@ def _look(
         level = model.probe.change_level
         changed = changed_on(by_window(earlier), daily, level) if level else None
         refits = (*refits, *fitted_since(changes(earlier, changed), stretch.newest))
+        if model.gate.ship == "refit" and is_news(changed, stretch.newest, model.timezone):
+            stretch = replace(stretch, in_turns=True)
         for version in _revertible(platform, model, champion, before=judged[AVAILABLE_AT].min()):
             back[f"revert:{version}"] = platform.registry.load(model.name, version).predict(judged)
     refits = tuple(of for of in refits if scorer.trainable(of, before=stretch.newest.start))
-    whole, fresh, twin = scorer.scores(judged, refits, window, stretch.newest)
+    newest = newest_folds(stretch.newest, in_turns=stretch.in_turns, timezone=model.timezone)
+    news = hedged(refits, changed, end=window.end, at=at) if changed and stretch.in_turns else refits
+    (whole, fresh), twin = scorer.scores(judged, [[Fold(window, window.start)], newest], [refits, news])
     times, by = pd.DatetimeIndex(judged[EVENT_TIME]), model.monitoring.performance.blocks
     costs = model.monitoring.costs
     return look(

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlops_assets.core.decide.folds import MIN_FIT, hardly_more
+from mlops_assets.core.decide.folds import MIN_FIT, Fold, hardly_more
 from mlops_assets.core.models.cores import cores
 from mlops_assets.core.models.families import family_called
 from mlops_assets.core.models.model import Model, Recipe, fit
@@ -23,7 +23,7 @@ from mlops_assets.core.models.refit_rows import Calendar
 from mlops_assets.core.models.training import CannotTrain, check_trainable
 from mlops_assets.core.models.training_window import TrainingWindow
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.core.time.windows import Window, microseconds, midnight
+from mlops_assets.core.time.windows import microseconds, midnight
 from mlops_assets.steps.decide.looks import fitted_at, window_length
 from mlops_assets.world.mlflow.registry import ModelVersion
 from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL, ModelData
@@ -34,7 +34,6 @@ PARENT = "parent"
 """Tag of a version that went on from another: that one."""
 LAST_EVENT = "last_event"
 """Tag of a version: when the newest row happened that it was fitted on. Labels of later ones may have been known."""
-TWIN = "twin"
 
 
 class Refits:
@@ -89,48 +88,54 @@ class Refits:
         return int(ships.sum()) >= settings.min_rows
 
     def scores(
-        self, judged: pd.DataFrame, refits: Sequence[str], window: Window, newest: Window
-    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], np.ndarray | None]:
-        """Scores of the judged rows: by candidates fitted before the window, before its newest days, and the twin's."""
-        wanted: dict[tuple[str, str], np.ndarray] = {}
-        parts = {"whole": window, "newest": newest}
-        # Windows are counted back from when the refit would ship: now, with the newest days; before the window, else.
-        ends = {"whole": window.start, "newest": window.end}
-        for part, stretch in parts.items():
-            for of in refits:
-                where = self._rows(of, before=stretch.start - self.model.probe.gap, end=ends[part])
-                if len(where) >= MIN_FIT:
-                    wanted[part, f"refit:{of}"] = where
+        self, judged: pd.DataFrame, parts: Sequence[Sequence[Fold]], refits: Sequence[Sequence[str]]
+    ) -> tuple[list[dict[str, np.ndarray]], np.ndarray | None]:
+        """Scores of the judged rows, for each part by candidate, and the twin's.
+
+        Args:
+            judged: labelled rows with features.
+            parts: of the window: their folds.
+            refits: the calendars that are tried on each part.
+        """
+        wanted = {
+            (part, fold, f"refit:{of}"): where
+            for part, folds in enumerate(parts)
+            for fold in folds
+            for of in refits[part]
+            if len(where := self._rows(of, fold)) >= MIN_FIT
+        }
         # Where the champion was fitted on more rows than a sample holds, or in more rounds than candidates get, its
         # twin is made as cheaply and nobody looks worse for it; beside the champion itself all would.
         mine = self._sampled(self.own) if self.twin and self.own is not None else None
         fits = [*wanted.values(), *([mine] if mine is not None else [])]
         if not fits:
-            return {}, {}, None
+            return [{} for _ in parts], None
         used = np.unique(np.concatenate(fits))
         features = self.data.with_features(self.known.iloc[used].reset_index(drop=True))
         place = np.full(len(self.known), -1)
         place[used] = np.arange(len(used))
-        inside = {part: np.flatnonzero(window.contains(judged[EVENT_TIME])) for part, window in parts.items()}
+        inside = {fold: np.flatnonzero(fold.judged.contains(judged[EVENT_TIME])) for _, fold, _ in wanted}
 
-        def scored(task: tuple[str, bytes]) -> np.ndarray | None:
-            part, where = task
-            rows = judged.iloc[inside[part]] if part in inside else judged
+        def scored(task: tuple[Fold | None, bytes]) -> np.ndarray | None:
+            fold, where = task
+            rows = judged if fold is None else judged.iloc[inside[fold]]
             return self._made(features, place, np.frombuffer(where, dtype=np.int64), rows)
 
         # While history is short, several calendars hold the same rows: they are fitted once.
-        tasks = {(part, where.tobytes()): None for (part, _), where in wanted.items()}
+        tasks: dict[tuple[Fold | None, bytes], None] = {
+            (fold, where.tobytes()): None for (_, fold, _), where in wanted.items()
+        }
         if mine is not None:
-            tasks[TWIN, mine.tobytes()] = None
+            tasks[None, mine.tobytes()] = None
         with ThreadPoolExecutor(cores()) as pool:
             scores_by_task = dict(zip(tasks, pool.map(scored, tasks), strict=True))
-        out: dict[str, dict[str, np.ndarray]] = {part: {} for part in parts}
-        for (part, name), where in wanted.items():
-            values = scores_by_task[part, where.tobytes()]
+        out: list[dict[str, np.ndarray]] = [{} for _ in parts]
+        for (part, fold, name), where in wanted.items():
+            values = scores_by_task[fold, where.tobytes()]
             if values is not None:
-                out[part][name] = np.full((len(judged), *values.shape[1:]), np.nan)
-                out[part][name][inside[part]] = values
-        return out["whole"], out["newest"], scores_by_task[TWIN, mine.tobytes()] if mine is not None else None
+                of_all = out[part].setdefault(name, np.full((len(judged), *values.shape[1:]), np.nan))
+                of_all[inside[fold]] = values
+        return out, scores_by_task[None, mine.tobytes()] if mine is not None else None
 
     def _made(self, features: pd.DataFrame, place: np.ndarray, where: np.ndarray, rows: pd.DataFrame) -> Any:
         """Scores of some rows by the recipe fitted on others; None where those allow no model."""
@@ -146,10 +151,11 @@ class Refits:
             return None
         return made.predict(rows)
 
-    def _rows(self, of: str, *, before: datetime, end: datetime) -> np.ndarray:
-        """Positions of the rows that a calendar is fitted on before a moment, or a sample of them."""
-        calendar, length = Calendar.parse(of), window_length(self.model)
-        start = calendar.start(before=before, end=end, length=length, timezone=self.model.timezone)
+    def _rows(self, of: str, fold: Fold) -> np.ndarray:
+        """Positions of the rows that a calendar is fitted on to judge a fold, or a sample of them."""
+        calendar, length, gap = Calendar.parse(of), window_length(self.model), self.model.probe.gap
+        before = fold.before(gap)
+        start = calendar.start(before=before, end=fold.end, length=length, timezone=self.model.timezone)
         chosen = calendar.chosen(
             self.times,
             self.draws,
@@ -157,7 +163,7 @@ class Refits:
             before=microseconds(before),
             length=length // timedelta(microseconds=1),
         )
-        return self._sampled(np.flatnonzero(chosen))
+        return self._sampled(np.flatnonzero(chosen & fold.outside(self.times, gap)))
 
     def _sampled(self, where: np.ndarray) -> np.ndarray:
         """At most so many of some positions, those of the lowest rank."""

@@ -35,6 +35,7 @@ class TrainingPlan:
         window: `training.window`, settled.
         judged: what the probe has looked at and the gate is to judge; None: the gate's own window.
         is_newest: whether those are the newest days of a window.
+        in_turns: whether these are judged in turns, as they were looked at.
         lag_one: how alike neighbouring days are (`Probed.lag_one`).
         confidence: how sure the gate must be; None: as agreed.
     """
@@ -42,6 +43,7 @@ class TrainingPlan:
     window: str
     judged: Window | None = None
     is_newest: bool = False
+    in_turns: bool = False
     lag_one: float | None = None
     confidence: float | None = None
 
@@ -63,10 +65,11 @@ def plan(platform: Platform, model: ModelSettings) -> TrainingPlan:
     count, newest = judged_windows(evidence, model.retrain.min_gain), looks[-1]
     confidence = gate_confidence(evidence, model.retrain.min_gain, model.gate.confidence)
     if count == 0 and newest.newest is not None:
-        return TrainingPlan(window, Window(newest.newest.start, newest.end), True, evidence.lag_one, confidence)
+        days, in_turns = Window(newest.newest.start, newest.end), newest.newest.in_turns
+        return TrainingPlan(window, days, True, in_turns, evidence.lag_one, confidence)
     judged = Window(looks[-min(max(count, 1), len(looks))].whole.start, newest.end)
     is_long = judged.end - judged.start >= parse_duration(model.gate.window)
-    return TrainingPlan(window, judged if is_long else None, False, evidence.lag_one, confidence)
+    return TrainingPlan(window, judged if is_long else None, lag_one=evidence.lag_one, confidence=confidence)
 
 
 def _settled(model: ModelSettings, calendar: Calendar) -> str:

@@ -5,7 +5,8 @@ rules (`core.promote.gate`), what follows from the verdict (`training`).
 
 The window is judged part by part, going forward in time, as the probe judges: each part by the recipe fitted on the
 events before it. A challenger fitted before the whole window would be judged as one that is a month old, and a change
-inside the window, for which the probe asked for it, would be unknown to it. What is promoted is as fresh as that: the
+inside the window, for which the probe asked for it, would be unknown to it. Newest days in which things changed are
+judged in turns, as the probe looked at them. What is promoted is as fresh as that: the
 recipe, fitted on all that is known now.
 """
 
@@ -18,14 +19,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlops_assets.core.decide.folds import fold_windows, hardly_more
+from mlops_assets.core.decide.folds import fold_windows, hardly_more, newest_folds
 from mlops_assets.core.models.model import Model, fit
 from mlops_assets.core.promote.gate import RuleResult, Verdict, verdict
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.classes import stacked
 from mlops_assets.core.stats.comparison import Paired, against_baseline, judge_slices, paired
 from mlops_assets.core.stats.intervals import DAY, CannotJudge
-from mlops_assets.core.time.windows import Window, midnight
+from mlops_assets.core.time.windows import Window, microseconds, midnight
 from mlops_assets.steps.promote.gate_limits import rules_on_rows
 from mlops_assets.world.blocks import judged_blocks
 from mlops_assets.world.columns import slice_columns
@@ -80,7 +81,14 @@ def gate_rows(data: ModelData, gate: Window, *, as_of: datetime) -> pd.DataFrame
 
 
 def score(
-    data: ModelData, challenger: Model, fitted: TrainingSet, gate: Window, *, as_of: datetime, whole: bool = False
+    data: ModelData,
+    challenger: Model,
+    fitted: TrainingSet,
+    gate: Window,
+    *,
+    as_of: datetime,
+    newest: bool = False,
+    in_turns: bool = False,
 ) -> Scored:
     """Score the gate window part by part (`probe.folds`); in one part where the judged model itself ships.
 
@@ -92,12 +100,17 @@ def score(
         fitted: its training set.
         gate: the window.
         as_of: the clock; labels known by then are judged.
-        whole: whether the challenger was fitted on all that happened before the window: it is one part.
+        newest: whether the window is the newest days, and the challenger was fitted on all that happened before them:
+            they are one part.
+        in_turns: whether these are judged in turns all the same, for no fit on what happened before knows what changed
+            among them.
     """
     model = data.model
     rows = gate_rows(data, gate, as_of=as_of)
-    if whole or model.gate.ship == "judged":
-        known = data.training_rows(known_by=as_of) if whole else fitted.frame
+    if in_turns:
+        return _in_turns(data, challenger, rows, gate, as_of=as_of)
+    if newest or model.gate.ship == "judged":
+        known = data.training_rows(known_by=as_of) if newest else fitted.frame
         return Scored(rows, challenger.predict(rows), (challenger.sha256,), known, challenger, fitted.frame)
     # A rolling window moves on with the parts: what they are fitted on begins where the first one's does.
     all_rows = _since(data, fitted.known_by).extended(fitted.frame, since=fitted.known_by, known_by=as_of)
@@ -118,6 +131,22 @@ def score(
         if not hardly_more(before, seen):
             made_of = all_rows.iloc[before]
             made, seen = fit(challenger.recipe, made_of, made_of[LABEL].to_numpy(), base=challenger), before
+        scores.append(made.predict(judged))
+        models.append(made.sha256)
+    return Scored(rows, stacked(scores), tuple(models), known, made, made_of)
+
+
+def _in_turns(data: ModelData, challenger: Model, rows: pd.DataFrame, newest: Window, *, as_of: datetime) -> Scored:
+    """Score newest days in turns: each part by the challenger's recipe fitted on all other rows up to their end."""
+    known, gap = data.training_rows(known_by=as_of), data.model.probe.gap
+    times = pd.DatetimeIndex(known[EVENT_TIME]).as_unit("us").asi8
+    made, made_of, scores, models = challenger, known, list[np.ndarray](), list[str]()
+    for fold in newest_folds(newest, in_turns=True, timezone=data.model.timezone):
+        judged = rows[fold.judged.contains(rows[EVENT_TIME])]
+        if judged.empty:
+            continue
+        made_of = known[fold.outside(times, gap) & (times < microseconds(fold.before(gap)))]
+        made = fit(challenger.recipe, made_of, made_of[LABEL].to_numpy(), base=challenger)
         scores.append(made.predict(judged))
         models.append(made.sha256)
     return Scored(rows, stacked(scores), tuple(models), known, made, made_of)

@@ -86,8 +86,9 @@ class _Case:
         family = Recipe.from_json(trained["recipe"]).family
         challenger = Model.from_bytes(candidate_file(platform, model, trained["judged_sha256"], family).read_bytes())
         fit_rows = data.load(prepared["sha256"], datetime.fromisoformat(prepared["known_by"]))
-        whole = bool(prepared.get("newest_days"))
-        scored = score(data, challenger, fit_rows, gate, as_of=as_of, whole=whole)
+        newest = bool(prepared.get("newest_days"))
+        in_turns = bool(prepared.get("in_turns"))
+        scored = score(data, challenger, fit_rows, gate, as_of=as_of, newest=newest, in_turns=in_turns)
         compared = compare(
             platform,
             model,

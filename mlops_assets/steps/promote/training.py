@@ -53,6 +53,7 @@ def prepare(platform: Platform, model: ModelSettings, *, as_of: datetime | None 
         "gate_start": training_scope.gate.start.isoformat(),
         "gate_end": training_scope.gate.end.isoformat(),
         "newest_days": training_scope.plan.is_newest,
+        "in_turns": training_scope.plan.in_turns,
         "lag_one": training_scope.plan.lag_one,
         "confidence": training_scope.plan.confidence,
         **({"unjudged": vars(unjudged)} if (unjudged := training_scope.unjudged) else {}),

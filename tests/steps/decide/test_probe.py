@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from mlops_assets.core.decide.policy import Decision
@@ -29,6 +30,7 @@ pytestmark = pytest.mark.slow
 QUICK = {"rows": 2_000, "rounds": 10, "refits": ("expanding", "4")}
 
 
+TURNED = date(2013, 2, 27)
 RECORD = ("01-28..2013-02-03", "02-04..2013-02-10", "02-11..2013-02-17")
 
 
@@ -212,3 +214,52 @@ def test_a_plan_reads_the_looks_once(looked_at: tuple[World, NewLooks], monkeypa
     monkeypatch.setattr(on_file, "read_looks", lambda *of: read.append(of[1]) or read_looks(*of))
     plan(world.platform, world.model)
     assert read == [world.model.name]
+
+
+def turn_round(world: World) -> None:
+    """From a day on, five days before the newest window ends, what was late is on time."""
+    lake = world.platform.lake
+    for day, path in lake.partitions("labels", world.model.label.model).items():
+        if day >= TURNED:
+            rows = pd.read_parquet(path)
+            lake.write(rows.assign(is_late=1 - rows["is_late"]), path)
+
+
+def test_what_changed_among_the_newest_days_is_judged_in_turns(quick: World) -> None:
+    """The relation turns round five days before the newest window ends: no fit on what was before them knows it."""
+    turn_round(quick)
+    # The loss of a day is its own; by a ranking, what is ranked among it is worse before the change as well.
+    world = quickly(quick.with_settings(metric="log_loss", retrain={"min_gain": 0.0}))
+    narrow = replace(world.model.probe, refits=("expanding", "1"))
+    platform, model = world.platform, world.model.model_copy(update={"probe": narrow})
+    looked = probe(platform, model)
+    assert looked is not None
+    look = looked.looks[-1]
+    assert look.changed in (TURNED, TURNED + timedelta(days=1))
+    assert look.newest is not None
+    assert look.newest.in_turns
+    assert [one.newest.in_turns for one in looked.looks[:-1] if one.newest] == [False] * (len(looked.looks) - 1)
+    assert read_looks(platform, model.name) == list(looked.looks)
+    gain = looked.probed.refit if looked.probed else None
+    assert gain is not None
+    assert (gain.windows, gain.in_turns, gain.lower > 0) == (0, True, True)
+    assert gain.in_words.endswith("; things changed among them, so each third was judged by a fit on all else)")
+    # The gate judges as the probe has looked: each third of these days by the recipe fitted on all else.
+    assert plan(platform, model).in_turns
+    (run,) = replace(world, model=model).tick().runs
+    assert run.success
+    assert platform.record(model.name, "training_set")["in_turns"] is True
+    parts = platform.record(model.name, "evaluation")["judged_parts"]
+    assert len(set(parts)) == 3
+    assert platform.record(model.name, "challenger")["judged_sha256"] not in parts
+
+
+def test_what_ships_as_it_was_judged_is_not_looked_at_in_turns(quick: World) -> None:
+    """The judged model would be fitted on what happened before the newest days, and know nothing of the change."""
+    turn_round(quick)
+    world = quickly(quick.with_settings(gate={"ship": "judged"}, metric="log_loss"))
+    looked = probe(world.platform, world.model)
+    assert looked is not None
+    assert looked.looks[-1].changed is not None
+    assert looked.looks[-1].newest is not None
+    assert not looked.looks[-1].newest.in_turns

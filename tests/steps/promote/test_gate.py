@@ -115,13 +115,30 @@ def test_what_was_fitted_on_all_that_happened_before_the_newest_days_is_judged_o
     set_aside = data.training_rows(known_by=newest.start)
     assert len(fitted.frame) >= len(set_aside)
     challenger = fit(scored(prepared)[1].recipe, fitted.frame, fitted.frame[LABEL].to_numpy())
-    found = score(data, challenger, fitted, newest, as_of=as_of, whole=True)
+    found = score(data, challenger, fitted, newest, as_of=as_of, newest=True)
     assert found.models == (challenger.sha256,)
     np.testing.assert_array_equal(found.scores, challenger.predict(found.rows))
     assert newest.contains(found.rows[EVENT_TIME]).all()
     assert (found.last.sha256, len(found.last_rows)) == (challenger.sha256, len(fitted.frame))
     # What ships is fitted on these days too.
     assert len(found.known) == len(data.training_rows(known_by=as_of)) > len(fitted.frame)
+
+
+def test_newest_days_in_turns_are_scored_by_fits_on_all_other_rows(prepared: World) -> None:
+    data = prepared.platform.data(prepared.model)
+    as_of = prepared.platform.now(prepared.model)
+    newest = Window(as_of - timedelta(days=9), as_of)
+    fitted = data.training_set(known_by=as_of, before=newest.start)
+    _, challenger, _ = scored(prepared)
+    found = score(data, challenger, fitted, newest, as_of=as_of, newest=True, in_turns=True)
+    known = data.training_rows(known_by=as_of)
+    for part, sha256 in zip(fold_windows(newest, 3, prepared.model.timezone), found.models, strict=True):
+        others, mine = known[~part.contains(known[EVENT_TIME])], part.contains(found.rows[EVENT_TIME])
+        again = fit(challenger.recipe, others, others[LABEL].to_numpy())
+        assert again.sha256 == sha256
+        np.testing.assert_array_equal(found.scores[mine], again.predict(found.rows[mine]))
+    # Were the refit another model, that of the newest part would ship; else one of all that is known.
+    assert (found.last.sha256, len(found.known)) == (found.models[-1], len(known))
 
 
 def test_the_gate_judges_by_the_blocks_of_the_yaml(prepared: World) -> None:
