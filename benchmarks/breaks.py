@@ -284,11 +284,11 @@ whoever answers one has answered the other. To wait a window and see whether it 
 and of the way after the flip what lies between the first two columns. So no policy replaces a model at the first close
 and has few promotions that are surely worse after a shock.
 
-On the right, what a calendar would save that is refitted at the first close at which any label of the change is known,
-in the window after it: of the way after the flip / of the loss of a life with the shock. With labels 75 days late, nine
-days of the change are known then, no refit that can be judged knows of them, and the platform waits, which is most of
-what it lacks there. The newest one, two and four windows are the curve of what could be had: most of it by two, which
-hold enough older rows to lose little where the change is over. The gate would have to judge the newest days in parts.
+On the right, what a calendar saves that is refitted at the first close at which any label of the change is known, in
+the window after it: of the way after the flip / of the loss of a life with the shock. With labels 75 days late nine
+days of the change are known then, and the platform judges the newest days in turns
+([0055](../docs/adr/0055-newest-days-in-turns.md)). Of the calendars it takes two windows, which hold enough older rows
+to lose little where the change is over.
 
 {markdown_table(answers, header=ANSWER_HEADER)}
 """
