@@ -15,11 +15,12 @@ from functools import lru_cache
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlops_assets.core.values.display import row_numbers
 from mlops_assets.core.values.sql import exact, free_name, quoted
-from mlops_assets.world.files.csv_tables import csv_head
+from mlops_assets.world.files.csv_lines import csv_head
 from mlops_assets.world.files.parquet_rows import row_numbers_in
 from mlops_assets.world.files.refused_files import is_parquet
 
@@ -72,6 +73,17 @@ class Cells:
             if row == "rowid"
             else f"(select row_number() over () - 1 as {row}, * from {self.relation}) as {self.relation}"
         )
+
+    def leave_out(self, rows: Sequence[int]) -> None:
+        """Leave out rows by their numbers, from 0; the others keep theirs, unless a column of the data is called so."""
+        self.connection.register("rows_left_out", pa.table({"number": pa.array(rows, pa.int64())}))
+        chosen, row = "(select number from rows_left_out)", self.row
+        if row == "rowid":
+            self.connection.execute(f"delete from {self.relation} where rowid in {chosen}")
+        else:
+            kept = f"select * exclude ({row}) from {self.numbered} where {row} not in {chosen}"
+            self.connection.execute(f"create or replace table {self.relation} as {kept}")
+        self.connection.unregister("rows_left_out")
 
     @property
     def rows_of_files(self) -> list[int]:
