@@ -140,7 +140,7 @@ def _batches(landed: Mapping[str, LandedFile]) -> Iterator[dict[str, LandedFile]
 def _judge(accepted: AcceptedDays, batch: Mapping[str, LandedFile], taken: Mapping[str, Taken]) -> list[Verdict]:
     """Verdicts on a batch. A person's release overrules the findings on values, and not those on keys."""
     from mlops_assets.core.sources.changed_hours import told_of_columns
-    from mlops_assets.core.sources.partition_faults import refused_shape
+    from mlops_assets.core.sources.partition_faults import causes_first, refused_shape
     from mlops_assets.world.files.empty_rows import counted_without, noted
 
     intake, source = accepted.intake, accepted.intake.source
@@ -162,11 +162,7 @@ def _judge(accepted: AcceptedDays, batch: Mapping[str, LandedFile], taken: Mappi
     repeated, changed = _against_others(accepted, shapes, sound, released)
     for partition, (read, raw) in frames.items():
         result, shape, changes = results[partition], shapes.get(partition), changed.get(partition, [])
-        failures = (
-            *result.failures,
-            *changes,
-            *replaced.failures.get(partition, ()),
-        )
+        failures = (*causes_first([*result.failures, *changes]), *replaced.failures.get(partition, ()))
         reasons = tuple(failure.sentence for failure in failures)
         if partition in repeated:
             # A release does not overrule this: dbt would fail on such rows, and so would all that comes after them.
