@@ -239,6 +239,17 @@ def test_a_nine_beside_two_answers_is_named(answers: tuple[int, ...], *, is_name
     assert bool([one for one in said if one.startswith("flag is 9 in row ")]) == is_named
 
 
+@pytest.mark.parametrize("mark", ['="{}"', "'{}"])
+def test_the_mark_of_a_spreadsheet_for_texts_is_named(mark: str, tmp_path: Path) -> None:
+    codes = iter(range(ROWS))
+    said = planned(tmp_path, {"code": lambda _: mark.format(f"{next(codes):05}")}).warnings
+    (sentence,) = [one for one in said if one.startswith("code has ")]
+    assert f"{mark.format('00000')} in row 1 of t.csv (line 2), as spreadsheets mark texts" in sentence
+    assert "with tables that have 00000 it has nothing in common" in sentence
+    said = planned(tmp_path, {"code": lambda rng: rng.choice(["'til", "plain", '="']), "b": lambda _: "'a'"}).warnings
+    assert not [one for one in said if "spreadsheets" in one]
+
+
 def test_such_a_word_among_numbers_is_told_once(tmp_path: Path) -> None:
     warnings = planned(tmp_path, {"share": lambda rng: rng.choice(["12.5 %", "7.25 %", "n.a."])}).warnings
     (said,) = [one for one in warnings if one.startswith("share is ")]

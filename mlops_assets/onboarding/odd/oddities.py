@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 
 from mlops_assets.core.values.display import shown
+from mlops_assets.core.values.identifiers import NEARLY_ALL
 from mlops_assets.core.values.quoted_commands import typed
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.core.values.text_formats import MISSING, TIMES_IN_WORDS
@@ -42,6 +43,7 @@ _UNKNOWN = re.compile(
 )
 """Texts, and numbers, that say beside yes and no that nobody knows which; among other words they are a category."""
 
+_TEXT_MARK = '="[^"]*"|\'[^\']+'
 _MOST = 3
 """Texts of a column that a sentence names."""
 
@@ -90,7 +92,7 @@ def _odd(table: Table, facts: Facts, time: TimeColumn) -> list[str]:
         return [_odd_day(table, facts)]
     if not facts.is_number:
         clocks = clocks_in(table, facts, time)
-        return [clocks] if clocks else [_like_missing(table, facts), _spellings(table, facts)]
+        return [clocks] if clocks else [_like_missing(table, facts), _spellings(table, facts), _marked(table, facts)]
     if (unit := seeming_unit(table, facts, time)) is not None:
         first = table.place(f"{quoted(facts.name)} is not null")
         return [
@@ -135,6 +137,28 @@ def _spellings(table: Table, facts: Facts) -> str:
         "the same, write all in one spelling."
         if alike
         else ""
+    )
+
+
+def _marked(table: Table, facts: Facts) -> str:
+    """Texts with the mark by which a spreadsheet is told that they are texts; it is a part of the value to all else."""
+    if facts.dtype != "VARCHAR":
+        return ""
+    column = quoted(facts.name)
+    is_marked = f"regexp_full_match({column}, $mark)"
+    given, cells = {"mark": _TEXT_MARK}, table.cells
+    share, cell = table.first(
+        f"select avg({is_marked}::int), arg_min({column}, {cells.row}) filter ({is_marked}) from {cells.numbered} "
+        f"where {column} is not null",
+        given,
+    )
+    if share < NEARLY_ALL:
+        return ""
+    plain = re.sub(r"^=\"|\"$|^'", "", str(cell))
+    return (
+        f"{facts.name} has {shown(str(cell))} in {table.place(is_marked, given)}, as spreadsheets mark texts, and the "
+        f"mark is part of the value: with tables that have {shown(plain)} it has nothing in common. Write it without, "
+        "and keep the column as text."
     )
 
 

@@ -59,6 +59,7 @@ class CsvTable:
         types: DuckDB's type of each column, or the format of numbers that are texts to it.
         blanks: its cells of nothing but white space, and words that mean missing with some around them.
         empty: columns without a value.
+        whole: columns of numbers that are texts to it, and have no decimal mark.
         unnamed: columns without a name, which readers name as they like, each with its number, from 1.
         empty_rows: numbers of the rows without a value, which are not read.
         rows: a condition for the others, in SQL.
@@ -69,6 +70,7 @@ class CsvTable:
     types: Mapping[str, str]
     blanks: tuple[str, ...] = ()
     empty: frozenset[str] = frozenset()
+    whole: frozenset[str] = frozenset()
     unnamed: Mapping[str, int] = field(default_factory=dict)
     empty_rows: tuple[int, ...] = ()
     rows: str = ""
@@ -92,7 +94,8 @@ class CsvTable:
             types = {name: _type_of(look) for name, look in looks.items()}
             plain = [name for name, look in looks.items() if isinstance(look, NumberTexts) and types[name] == "VARCHAR"]
             types |= {name: signed_type(session, relation, name, start) or "VARCHAR" for name in plain}
-        table = replace(table, types={**table.types, **types}, empty=empty)
+        whole = frozenset(name for name, look in looks.items() if _is_whole(look))
+        table = replace(table, types={**table.types, **types}, empty=empty, whole=whole)
         if any(dtype.startswith("comma") for dtype in table.types.values()):
             table = replace(table, types={**table.types, **table._beside_commas(session)})
         names = zip(table.types, table.head.names, strict=False)
@@ -101,7 +104,7 @@ class CsvTable:
 
     def mark(self, column: str) -> Mark | None:
         """The decimal mark of a column's numbers; None where it has no decimals, or no numbers."""
-        dtype = self.types.get(column, "")
+        dtype = "" if column in self.whole else self.types.get(column, "")
         return "comma" if dtype.startswith("comma") else "point" if dtype.startswith(("DOUBLE", "point")) else None
 
     def select(self, texts: Collection[str] = (), *, with_empty: bool = False) -> str:
@@ -165,7 +168,7 @@ class CsvTable:
         relation = f"({self.select(floats)})"
         looks = {name: look_at_points(session, relation, name) for name in floats}
         has_points = any(look.point for look in looks.values()) or any(
-            dtype.startswith("point") for dtype in self.types.values()
+            dtype.startswith("point") for name, dtype in self.types.items() if name not in self.whole
         )
         return {n: "VARCHAR" if has_points else "comma" for n, look in looks.items() if look.either and not look.point}
 
@@ -187,5 +190,10 @@ def _type_of(look: TimeTexts | NumberTexts | None) -> str:
         return "VARCHAR"
     if isinstance(look, TimeTexts):
         return TIME
-    mark = look.mark
+    mark: Mark | None = "point" if _is_whole(look) else look.mark
     return "VARCHAR" if mark is None or look.special is None or look.why_not else look.format(mark)
+
+
+def _is_whole(look: TimeTexts | NumberTexts | None) -> bool:
+    """Whether texts of numbers have neither mark, as 5 €: they need no proof of one, and give none."""
+    return isinstance(look, NumberTexts) and not (look.failed or look.point or look.comma or look.either)

@@ -192,6 +192,54 @@ def test_both_marks_in_a_column_of_numbers_are_refused_by_land(tmp_path: Path) -
         read_table(str(file), reading=declared(price={"type": "number"}))
 
 
+DIGITS = {
+    "en dash": str.maketrans("-", "–"),
+    "minus sign": str.maketrans("-", "−"),
+    "full width": str.maketrans("0123456789.-", "０１２３４５６７８９．－"),
+    "Arabic": str.maketrans("0123456789.,-", "٠١٢٣٤٥٦٧٨٩٫٬−"),
+    "Persian": str.maketrans("0123456789.", "۰۱۲۳۴۵۶۷۸۹٫"),
+    "Hindi": str.maketrans("0123456789", "०१२३४५६७८९"),
+}
+
+
+@pytest.mark.parametrize("script", DIGITS)
+@pytest.mark.parametrize("is_whole", [False, True])
+def test_digits_and_dashes_of_other_scripts_are_numbers_by_every_way_in(
+    script: str, tmp_path: Path, *, is_whole: bool
+) -> None:
+    """A dash alone is a missing one, as a hyphen is."""
+    rng = np.random.default_rng(SEED)
+    numbers = rng.integers(-9_000, 9_000, ROWS) if is_whole else rng.uniform(-9_000, 9_000, ROWS).round(2)
+    cells = [
+        (f"{n}" if is_whole else f"{n:,}").translate(DIGITS[script]) if i % 9 else "–" for i, n in enumerate(numbers)
+    ]
+    file = csv(tmp_path, {"n": cells})
+    plan = planned(file, time="at")
+    settings = source(plan)
+    ways = {
+        "new-model": landed_rows(plan, settings, tmp_path / "a").sort_values("at"),
+        "drop": dropped_rows(file, settings),
+        "stream": streamed_rows(file, settings),
+    }
+    right = [None if i % 9 == 0 else float(n) for i, n in enumerate(numbers)]
+    for way, rows in ways.items():
+        assert [None if pd.isna(n) else float(n) for n in rows["n"]] == right, way
+    tables = open_table(str(file))
+    assert tables.kinds["n"] == "numeric"
+    assert tables.marks("n").keys() == (set() if is_whole else {"point"})
+    (batch,) = tables.batches({"n": "numeric"})
+    assert [None if pd.isna(n) else float(n) for n in batch["n"]] == right
+
+
+def test_whole_amounts_are_numbers_to_drift_and_prove_no_mark(tmp_path: Path) -> None:
+    """2.989 is a thousand and more beside a decimal comma, whatever 5 € says."""
+    file = csv(tmp_path, {"paid": [f"{i % 7} €" for i in range(ROWS)], "n": ["2.989"] * ROWS, "p": ["1,5"] * ROWS})
+    tables = open_table(str(file))
+    assert (tables.kinds["paid"], tables.marks("paid")) == ("numeric", {})
+    (batch,) = tables.batches({"paid": "numeric", "n": "numeric", "p": "numeric"})
+    assert batch.iloc[1].tolist() == [1.0, 2989.0, 1.5]
+
+
 def test_texts_are_looked_at_in_the_order_of_the_file_and_sampled_from_all_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
