@@ -250,6 +250,20 @@ def test_the_mark_of_a_spreadsheet_for_texts_is_named(mark: str, tmp_path: Path)
     assert not [one for one in said if "spreadsheets" in one]
 
 
+def test_numbers_that_a_spreadsheet_has_rounded_are_named_among_whole_ones(tmp_path: Path) -> None:
+    ids = iter(range(ROWS))
+    said = planned(
+        tmp_path,
+        {
+            "id": lambda _: "1.15292E+18" if (i := next(ids)) % 9 == 4 else str(2**60 + i * 1_000),
+            "size": lambda rng: rng.choice(["1.5E+10", "small"]),
+        },
+    ).warnings
+    (sentence,) = [one for one in said if one.startswith("id has ")]
+    assert f"1.15292E+18 in row 5 of t.csv (line 6), in {len(range(4, ROWS, 9))} rows in all, of which a" in sentence
+    assert not [one for one in said if one.startswith("size has ")]
+
+
 def test_such_a_word_among_numbers_is_told_once(tmp_path: Path) -> None:
     warnings = planned(tmp_path, {"share": lambda rng: rng.choice(["12.5 %", "7.25 %", "n.a."])}).warnings
     (said,) = [one for one in warnings if one.startswith("share is ")]

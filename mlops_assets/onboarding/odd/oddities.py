@@ -11,11 +11,11 @@ import re
 from collections.abc import Sequence
 
 from mlops_assets.core.values.display import shown
-from mlops_assets.core.values.identifiers import NEARLY_ALL
 from mlops_assets.core.values.quoted_commands import typed
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.core.values.text_formats import MISSING, TIMES_IN_WORDS
 from mlops_assets.onboarding.odd.merged_codes import code_warnings
+from mlops_assets.onboarding.odd.of_spreadsheets import marked_texts, rounded_texts
 from mlops_assets.onboarding.odd.sentinels import impossible_zeros, sentinels
 from mlops_assets.onboarding.odd.spellings import is_answer, is_flag, places_of, spelled, spelled_numbers, texts_of
 from mlops_assets.onboarding.odd.times_of_day import clocks_in
@@ -92,7 +92,8 @@ def _odd(table: Table, facts: Facts, time: TimeColumn) -> list[str]:
         return [_odd_day(table, facts)]
     if not facts.is_number:
         clocks = clocks_in(table, facts, time)
-        return [clocks] if clocks else [_like_missing(table, facts), _spellings(table, facts), _marked(table, facts)]
+        others = (_like_missing, _spellings, marked_texts, rounded_texts)
+        return [clocks] if clocks else [look(table, facts) for look in others]
     if (unit := seeming_unit(table, facts, time)) is not None:
         first = table.place(f"{quoted(facts.name)} is not null")
         return [
@@ -137,28 +138,6 @@ def _spellings(table: Table, facts: Facts) -> str:
         "the same, write all in one spelling."
         if alike
         else ""
-    )
-
-
-def _marked(table: Table, facts: Facts) -> str:
-    """Texts with the mark by which a spreadsheet is told that they are texts; it is a part of the value to all else."""
-    if facts.dtype != "VARCHAR":
-        return ""
-    column = quoted(facts.name)
-    is_marked = f"regexp_full_match({column}, $mark)"
-    given, cells = {"mark": _TEXT_MARK}, table.cells
-    share, cell = table.first(
-        f"select avg({is_marked}::int), arg_min({column}, {cells.row}) filter ({is_marked}) from {cells.numbered} "
-        f"where {column} is not null",
-        given,
-    )
-    if share < NEARLY_ALL:
-        return ""
-    plain = re.sub(r"^=\"|\"$|^'", "", str(cell))
-    return (
-        f"{facts.name} has {shown(str(cell))} in {table.place(is_marked, given)}, as spreadsheets mark texts, and the "
-        f"mark is part of the value: with tables that have {shown(plain)} it has nothing in common. Write it without, "
-        "and keep the column as text."
     )
 
 
