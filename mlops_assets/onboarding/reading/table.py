@@ -96,6 +96,7 @@ class Table:
         repeats: what is said of rows that stand in two files.
         counts: rows of each file that was counted so far.
         left_out: what is said of rows and columns that were left out.
+        gone: numbers of rows that were left out.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -108,6 +109,7 @@ class Table:
     repeats: Repeats = field(default_factory=Repeats)
     counts: dict[Path, int] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
+    gone: set[int] = field(default_factory=set)
 
     def first(self, query: str, given: Mapping[str, object] | None = None) -> tuple[Any, ...]:
         """The first row of a query over it, with values for its `$name` parameters."""
@@ -133,7 +135,7 @@ class Table:
     @property
     def cells(self) -> Cells:
         """Its rows and the files that they stand in."""
-        return Cells(self.connection, self.relation, self.files, self.counts)
+        return Cells(self.connection, self.relation, self.files, self.counts, self.gone)
 
     def repeated(self, name: str) -> str:
         """A value that stands in several rows of a column, and the first two of them; empty where none does."""
@@ -182,7 +184,17 @@ def read_table(
     )
     facts = facts_of(connection, relation)
     table = Table(
-        connection, files, facts, relation, settled, loaded.words, loaded.codes, repeats, cells.counts, left_out
+        connection,
+        files,
+        facts,
+        relation,
+        settled,
+        loaded.words,
+        loaded.codes,
+        repeats,
+        cells.counts,
+        left_out,
+        cells.gone,
     )
     if not table.rows:
         raise UnreadableTable(f"{pattern} has a header and no rows. Give a file with history. Nothing was written.")
