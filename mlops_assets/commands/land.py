@@ -90,7 +90,13 @@ def _land_own(name: str, files: str) -> None:
     table = read_table(files, reading=reading)
     time = time_column(table, source.event_time, source.timezone)
     again = corrected_rows(table.cells, table.repeats, time.name, time.sql, zone=source.timezone, grain=source.grain)
-    for sentence in (*table.repeats.notes, *table.repeats.warnings, *columns_in_folders(table), *again):
+    for sentence in (
+        *table.left_out,
+        *table.repeats.notes,
+        *table.repeats.warnings,
+        *columns_in_folders(table),
+        *again,
+    ):
         say(escape(sentence))
     for name_of, facts in table.facts.items():
         if facts.dtype == "TIMESTAMP":

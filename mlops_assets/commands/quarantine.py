@@ -6,9 +6,11 @@ Here: the commands. Not here: what makes a partition bad (`core.sources.contract
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from mlops_assets.commands.console import (
     AsJson,
@@ -24,6 +26,7 @@ from mlops_assets.commands.console import (
 )
 from mlops_assets.world.files.state_files import DamagedFile
 from mlops_assets.world.home import Home
+from mlops_assets.world.landed.links import Unclaimed, links_in, not_followed
 from mlops_assets.world.landed.partitions import TakenRecord
 
 _NAMED = 5
@@ -38,10 +41,15 @@ app = typer.Typer(
 
 @app.command("list", epilog=example("mlops quarantine list"))
 def list_(as_json: AsJson = False) -> None:
-    """List what is in quarantine, with the reason and where to look at the marked rows."""
+    """List what is in quarantine, with the reason and where to look at the marked rows; and links, left where they are.
+
+    Nothing is taken in from a link in a landing folder: in --json its `partition` is null, and its `folder` that one.
+    """
     home = Home.from_environment()
-    partitions, damaged = [], []
+    partitions, damaged, links = [], [], []
     for source in declared("LandingSource", "StreamSource"):
+        if names := links_in(home.landing / source):
+            links.append((source, home.landing / source, not_followed(names)))
         record = TakenRecord(home, source)
         try:
             quarantined = record.quarantined()
@@ -61,7 +69,7 @@ def list_(as_json: AsJson = False) -> None:
             for partition, entry in quarantined.items()
         ]
     if as_json:
-        say_json(partitions)
+        say_json([*partitions, *map(_link, links)])
     elif not partitions and not damaged:
         say("Nothing is in quarantine.")
     elif partitions:
@@ -70,8 +78,22 @@ def list_(as_json: AsJson = False) -> None:
         say(f"The rows, the bad ones marked with is_bad, are under {home.lake / 'quarantine'}.")
         for f in partitions[:_NAMED]:
             say(f"{f['source']}/{f['partition']}: {f['do']}")
+    for source, folder, unclaimed in [] if as_json else links:
+        say(escape(f"{source}: {unclaimed.problem} ({folder}). {unclaimed.remedy}"))
     if damaged:
         raise ValueError(" ".join(damaged))
+
+
+def _link(link: tuple[str, Path, Unclaimed]) -> dict[str, object]:
+    source, folder, unclaimed = link
+    nothing = dict.fromkeys(("partition", "since", "rows"))
+    return {
+        "source": source,
+        **nothing,
+        "reason": f"{unclaimed.problem}.",
+        "do": unclaimed.remedy,
+        "folder": str(folder),
+    }
 
 
 @app.command(epilog=example("mlops quarantine release weather 2013-07-04 --reason 'the new station is right'"))

@@ -18,6 +18,7 @@ import pandas as pd
 
 from mlops_assets.core.models.cores import cores
 from mlops_assets.core.models.model import Recipe, fit
+from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.simulate.backtest import PRESENT, Backtest, backtest, rivals
 from mlops_assets.core.simulate.life_settings import LifePolicy
@@ -96,11 +97,21 @@ def _first(labelled: pd.DataFrame, known: int, windows: list[Window], model: Mod
     counts = [int((labelled[AVAILABLE_AT] < pd.Timestamp(window.end)).sum()) for window in windows]
     enough = [number for number, count in enumerate(counts, start=1) if count * share >= model.training.min_rows]
     start = wanted or max(enough[0] if enough else len(windows), -(-len(windows) // 4))
-    if start >= len(windows) or start not in enough:
+    length = model.monitoring.rhythm.length.text
+    closed = (
+        f"{counted(len(windows), 'window')} of {length} with labels {'has' if len(windows) == 1 else 'have'} closed"
+    )
+    if start not in enough:
+        rows = round(counts[min(start, len(windows)) - 1] * share)
         raise CannotJudge(
-            f"{len(windows)} windows of {model.monitoring.rhythm.length.text} with labels have closed, and the first "
-            f"{start} are too few to fit a model on or leave none to live through",
-            "Land more history, shorten monitoring.window, read more rows (--rows) or set --first",
+            f"{closed}, {counted(rows, 'labelled row')} of the first {start} can be fitted on and "
+            f"{model.training.min_rows:,} are needed",
+            f"Set --first {enough[0]} or more." if enough else "Land more history, or lower training.min_rows.",
+        )
+    if start >= len(windows):
+        raise CannotJudge(
+            f"{closed}, the first {start} are fitted on, and none is left to live through",
+            "Land more history, shorten monitoring.window, lower training.min_rows or set a smaller --first.",
         )
     return start
 

@@ -250,8 +250,8 @@ class _Replay:
                 return
             why = f" (none before {period.start.astimezone(self.model.zone):%Y-%m-%d}: {self._last_reason()})"
         raise CannotReplay(
-            f"no first champion of {self.model.name} came out of the data{why}. Bring more rows, end later, or lower "
-            "training.min_rows and retrain.min_matured_labels."
+            f"no first champion of {self.model.name} came out of the data{why}. Bring more rows, end later, or change "
+            "what the reason names."
         )
 
     def _last_reason(self) -> str:

@@ -253,7 +253,7 @@ class ModelData:
                 f"{len(rows):,} labelled rows of the training window ({self.model.training.window}) are known before "
                 f"{known_by:%Y-%m-%d %H:%M} UTC, {self.model.training.min_rows:,} are needed to train",
                 "Land more history, or lower training.min_rows."
-                if self.model.training.window in ("expanding", "auto")
+                if self.training_start(known_by) is None
                 else "Lower training.min_rows, or name a longer training.window.",
             )
             why.known = len(rows)

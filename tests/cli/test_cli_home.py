@@ -81,6 +81,23 @@ def test_quarantine_is_listed_and_released(mlops: Mlops, home: Home) -> None:
     assert weather.taken()["2013-01-02"].reason == "a new airport (ada)"
 
 
+def test_links_are_named_beside_what_is_in_quarantine(mlops: Mlops, home: Home, tmp_path: Path) -> None:
+    mlops("land", "flights", "--through", "2013-01-02")
+    secret = tmp_path / "secret.csv"
+    secret.write_text("a,b\n1,2\n")
+    for name in ("weather_2013-01-03.csv", "weather_[red].csv", ".hidden.csv"):
+        (home.landing / "weather" / name).symlink_to(secret)
+    said = mlops("quarantine", "list").stdout
+    assert said.startswith("Nothing is in quarantine.")
+    assert "weather: weather_2013-01-03.csv, weather_[red].csv are links, and these are not followed (" in said
+    assert said.strip().endswith("Put a copy of the file in its place.")
+    put_into_quarantine(home)
+    assert "weather_2013-01-03.csv" in mlops("quarantine", "list").stdout
+    _, link = json.loads(mlops("quarantine", "list", "--json").stdout)
+    assert (link["source"], link["partition"], link["folder"]) == ("weather", None, str(home.landing / "weather"))
+    assert link["do"] == "Put a copy of the file in its place."
+
+
 def test_releasing_what_is_not_there(mlops: Mlops, home: Home) -> None:
     failed = mlops("quarantine", "release", "weather", "2013-01-02", "--reason", "test")
     assert (failed.exit_code, "is not in quarantine" in failed.stderr) == (1, True)

@@ -18,7 +18,7 @@ from mlops_assets.onboarding.landing import land
 from mlops_assets.onboarding.plan import Plan, make_plan
 from mlops_assets.onboarding.reading.table import UnreadableTable
 from mlops_assets.onboarding.times import NoTime
-from mlops_assets.steps.land.taking_in import parse
+from mlops_assets.steps.land.landed_rows import parse
 from tests.onboarding.tables import churn
 
 

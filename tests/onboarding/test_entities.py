@@ -14,7 +14,7 @@ from mlops_assets.onboarding.asked import Asked
 from mlops_assets.onboarding.files import entities_beside, render
 from mlops_assets.onboarding.identity import CannotOnboard, Declared
 from mlops_assets.onboarding.plan import Plan, make_plan
-from mlops_assets.steps.land.taking_in import parse
+from mlops_assets.steps.land.landed_rows import parse
 from mlops_assets.world.project import PROJECT
 from tests.onboarding.reading.test_texts import plain, source, table
 

@@ -70,6 +70,28 @@ def test_a_time_of_day_beside_a_day_is_named_with_the_remedy(tmp_path: Path) -> 
     assert joined.time.has_hours and not [note for note in joined.notes if "time of day" in note]
 
 
+@pytest.mark.parametrize("day", ["%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y", "%Y%m%d", "%d-%b-%Y"])
+@pytest.mark.parametrize("clock", ["%H:%M", "%H:%M:%S", "%I:%M %p", "%H:%M:%S.%f", "%H%M", "%H.%M"])
+@pytest.mark.parametrize("as_shown", [True, False])
+def test_the_remedy_holds_however_day_and_time_are_written(
+    day: str, clock: str, as_shown: bool, tmp_path: Path
+) -> None:
+    """Joined as the sentence shows it, or as they stand in the file: the moments are those that were meant."""
+    days, clocks = OPENED.dt.strftime(day), OPENED.dt.strftime(clock)
+    (said,) = [n for n in planned(tmp_path, {"date": days, "time": clocks}).notes if "time of day" in n]
+    shown = OPENED.dt.strftime("%Y-%m-%d") + " " + clocks
+    assert f"such as {shown[0]}, and" in said
+    joined = planned(tmp_path, {"at": shown if as_shown else days + " " + clocks})
+    moments = joined.table.connection.sql(f"select {joined.time.sql} as t from {joined.table.relation} order by rowid")
+    meant = OPENED.dt.floor("min") if "%S" not in clock else OPENED.dt.floor("s") if "%f" not in clock else OPENED
+    assert [row[0].replace(tzinfo=None) for row in moments.fetchall()] == meant.dt.to_pydatetime().tolist()
+
+
+def test_codes_of_four_digits_are_no_times_of_day(tmp_path: Path) -> None:
+    codes = pd.Series(RNG.integers(0, 2_400, ROWS)).astype(str).str.zfill(4)
+    assert not [n for n in planned(tmp_path, {"date": OPENED.dt.date, "code": codes}).notes if "time of day" in n]
+
+
 def test_a_time_of_day_beside_a_moment_is_a_word(tmp_path: Path) -> None:
     plan = planned(tmp_path, {"at": OPENED, "closes": LATER.dt.strftime("%H:%M")})
     assert [warning for warning in plan.warnings if warning.startswith("closes holds times of day, or lengths of time")]

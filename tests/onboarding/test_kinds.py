@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -194,6 +196,72 @@ def test_other_capitals_and_brackets_of_a_missing_value_are_offered_beside_a_fla
     warnings = make_plan(Asked("t", str(tmp_path / "t.csv"), label="y" if name == "y" else None)).warnings
     (said,) = [each for each in warnings if each.startswith(f"{name} is ")]
     assert f"{name}={word}" in said
+
+
+@pytest.mark.parametrize(
+    "word", ["unknown", "Unknown", "U", "unk", "don't know", "unbekannt", "-999", "-1", "9", "99.9"]
+)
+@pytest.mark.parametrize("flags", [("yes", "no"), ("true", "false"), ("True", "False"), ("Y", "N")])
+@pytest.mark.parametrize("name", ["flag", "y"])
+def test_what_is_known_of_nobody_is_offered_beside_a_flag_and_the_remedy_makes_it_one(
+    name: str, flags: tuple[str, str], word: str, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(5)
+    cells = rng.choice([*flags, word], ROWS, p=[0.48, 0.48, 0.04])
+    first, days = int(np.flatnonzero(cells == word)[0]) + 1, pd.date_range("2024-01-01", periods=ROWS, freq="h")
+    pd.DataFrame({"at": days, "x": rng.normal(size=ROWS), name: cells}).to_csv(tmp_path / "t.csv", index=False)
+    asked = Asked("t", str(tmp_path / "t.csv"), label="y" if name == "y" else None)
+    (said,) = [each for each in make_plan(asked).warnings if each.startswith(f"{name} is ")]
+    assert f"in row {first} of t.csv (line {first + 1})" in said
+    _, option = shlex.split(said.partition("say so: `")[2].removesuffix("`."))
+    facts = make_plan(replace(asked, missing=(option,))).table.facts[name]
+    assert (facts.dtype, facts.missing) == ("BOOLEAN", int((cells == word).sum()))
+
+
+def test_several_of_them_are_said_in_one_sentence(tmp_path: Path) -> None:
+    said = planned(tmp_path, {"flag": lambda rng: rng.choice(["yes", "no", "unknown", "-9"])}).warnings
+    (sentence,) = [one for one in said if one.startswith("flag is ")]
+    assert sentence.startswith("flag is '-9' in row ") and " and 'unknown' in row " in sentence
+    assert sentence.endswith("say so: `--missing flag=-9` `--missing flag=unknown`.")
+
+
+@pytest.mark.parametrize(
+    "words", [("yes", "no", "other"), ("Y", "N", "X"), ("red", "blue", "unknown"), ("1", "0", "u")]
+)
+def test_a_third_answer_and_an_unknown_kind_are_classes(words: tuple[str, ...], tmp_path: Path) -> None:
+    said = planned(tmp_path, {"flag": lambda rng: rng.choice(words)}).warnings
+    assert bool([one for one in said if one.startswith("flag is ")]) == (words[-1] == "u")
+
+
+@pytest.mark.parametrize(("answers", "is_named"), [((0, 1), True), ((1, 2), True), ((0, 1, 2), False), ((7, 8), False)])
+def test_a_nine_beside_two_answers_is_named(answers: tuple[int, ...], *, is_named: bool, tmp_path: Path) -> None:
+    said = planned(tmp_path, {"flag": lambda rng: rng.choice([*answers, 9])}).warnings
+    assert bool([one for one in said if one.startswith("flag is 9 in row ")]) == is_named
+
+
+@pytest.mark.parametrize("mark", ['="{}"', "'{}"])
+def test_the_mark_of_a_spreadsheet_for_texts_is_named(mark: str, tmp_path: Path) -> None:
+    codes = iter(range(ROWS))
+    said = planned(tmp_path, {"code": lambda _: mark.format(f"{next(codes):05}")}).warnings
+    (sentence,) = [one for one in said if one.startswith("code has ")]
+    assert f"{mark.format('00000')} in row 1 of t.csv (line 2), as spreadsheets mark texts" in sentence
+    assert "with tables that have 00000 it has nothing in common" in sentence
+    said = planned(tmp_path, {"code": lambda rng: rng.choice(["'til", "plain", '="']), "b": lambda _: "'a'"}).warnings
+    assert not [one for one in said if "spreadsheets" in one]
+
+
+def test_numbers_that_a_spreadsheet_has_rounded_are_named_among_whole_ones(tmp_path: Path) -> None:
+    ids = iter(range(ROWS))
+    said = planned(
+        tmp_path,
+        {
+            "id": lambda _: "1.15292E+18" if (i := next(ids)) % 9 == 4 else str(2**60 + i * 1_000),
+            "size": lambda rng: rng.choice(["1.5E+10", "small"]),
+        },
+    ).warnings
+    (sentence,) = [one for one in said if one.startswith("id has ")]
+    assert f"1.15292E+18 in row 5 of t.csv (line 6), in {len(range(4, ROWS, 9))} rows in all, of which a" in sentence
+    assert not [one for one in said if one.startswith("size has ")]
 
 
 def test_such_a_word_among_numbers_is_told_once(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from mlops_assets.onboarding.asked import Asked
 from mlops_assets.onboarding.files import render
 from mlops_assets.onboarding.plan import make_plan
 from mlops_assets.onboarding.ranges import widened
-from mlops_assets.steps.land.taking_in import parse
+from mlops_assets.steps.land.landed_rows import parse
 
 DAYS, ROWS = 60, 50
 

@@ -22,7 +22,7 @@ from mlops_assets.onboarding.asked import Asked
 from mlops_assets.onboarding.files import lines_beyond_columns, render
 from mlops_assets.onboarding.landing import land
 from mlops_assets.onboarding.plan import make_plan
-from mlops_assets.steps.land.taking_in import parse
+from mlops_assets.steps.land.landed_rows import parse
 from tests.onboarding.shapes import SHAPES, Shape
 from tests.onboarding.tables import churn
 

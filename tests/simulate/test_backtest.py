@@ -71,8 +71,11 @@ def test_the_past_is_read_once_and_nothing_is_written(here: World) -> None:
 
 
 def test_too_little_past_says_what_to_do(here: World) -> None:
-    with pytest.raises(CannotJudge, match="shorten monitoring"):
+    with pytest.raises(CannotJudge, match=r"none is left to live through. Land more history, shorten monitoring"):
         past(here.platform, here.model, rows=3_000, first=8)
+    many = here.with_settings(training={"min_rows": 20_000})
+    with pytest.raises(CannotJudge, match=r"rows of the first 1 can be .* and 20,000 are needed. Set --first 4 or"):
+        past(many.platform, many.model, rows=3_000, first=1)
     long = here.model.model_copy(update={"monitoring": here.model.monitoring.model_copy(update={"window": "80d"})})
     with pytest.raises(CannotJudge, match="no monitoring window with labels has closed"):
         past(here.platform, long, rows=3_000)

@@ -10,32 +10,32 @@ from __future__ import annotations
 
 import math
 from datetime import date
-from typing import Any
 
 import numpy as np
 
 from mlops_assets.core.models.training_window import TrainingWindow
+from mlops_assets.core.performance.training_needs import Labels, TrainingNeeds
 from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.stats.intervals import CannotJudge
 
 
 def days_missing(
-    days: Any, delays: Any, *, since: date, today: date, needed: int, to_judge: int, longest: float
+    labels: Labels, needs: TrainingNeeds, *, recent: Labels, since: date, today: date, needed: int, longest: float
 ) -> CannotJudge:
     """What is missing to judge on after the champion was fitted.
 
     Args:
-        days: shape (n,), datetime64[D]: the local day of each event since then whose label is known.
-        delays: shape (n,), days from each event to its label.
+        labels: those of events since then.
+        needs: what a training needs.
+        recent: they and those of a judged window before, which say the pace.
         since: the first local day that the champion was not fitted on.
         today: local day of the model's clock.
         needed: days that an interval needs.
-        to_judge: labels that it needs (`retrain.min_matured_labels`).
         longest: days after which no label is waited for, where none is known yet.
     """
-    days = np.asarray(days, dtype="datetime64[D]")
+    days, to_judge = labels.days, needs.to_judge
     there, rows, start = np.unique(days), len(days), np.datetime64(since, "D")
-    delay = math.ceil(np.quantile(np.asarray(delays, dtype=float), 0.95)) if rows else math.ceil(longest)
+    delay = math.ceil(labels.delay if rows else longest)
     span = int((there[-1] - start).astype(int)) + 1 if rows else 0
     # Of sources that are silent on some days, more of the calendar goes by.
     wanted = max(needed, math.ceil(to_judge * len(there) / rows) if rows else needed)
@@ -44,6 +44,8 @@ def days_missing(
         f"{counted(len(there), 'day')} of labels, {counted(rows, 'label')} in all, are there to judge on since "
         f"{since} (up to then the champion was fitted), and {needed} days with {to_judge:,} are needed"
     )
+    if len(recent) and (never := needs.never(recent)) is not None:
+        return CannotJudge(f"{why}, but {never.why}", never.remedy)
     if more > 0:
         last = span + math.ceil(more * (span / len(there) if rows else 1))
         by = start + last + delay
@@ -56,35 +58,27 @@ def days_missing(
     return CannotJudge(why, "Wait for labels, or lower retrain.min_matured_labels.")
 
 
-def rows_missing(
-    window: str, days: Any, delays: Any, *, known: int, start: date, end: date, min_rows: int
-) -> CannotJudge:
+def rows_missing(labels: Labels, needs: TrainingNeeds, *, known: int, start: date, end: date) -> CannotJudge:
     """What is missing to train on before the window that a challenger would be judged on.
 
     Args:
-        window: `training.window`, settled.
-        days: shape (n,), datetime64[D]: the local day of each event whose label is known now; the newest say the pace.
-        delays: shape (n,), days from each event to its label.
+        labels: those that are known now; the newest say the pace.
+        needs: what a training needs; nothing to judge on, which is there.
         known: rows of the training window that were known before the judged window began.
         start: the first local day of the judged window.
         end: the day after its last.
-        min_rows: rows that a training needs.
     """
-    days = np.asarray(days, dtype="datetime64[D]")
-    why = f"{counted(known, 'labelled row')} of the training window ({window}) were known before the days that a "
-    why += f"challenger is judged on, which begin on {start}, and {min_rows:,} are needed to train"
+    why = f"{counted(known, 'labelled row')} of the training window ({needs.window}) were known before the days that a "
+    why += f"challenger is judged on, which begin on {start}, and {needs.to_train:,} are needed to train"
     remedy = "Wait for labels, or lower training.min_rows."
-    if not len(days):
+    if not len(labels):
         return CannotJudge(why, remedy)
-    span = int((days.max() - days.min()).astype(int)) + 1
-    pace, parsed = len(days) / span, TrainingWindow.parse(window)
-    if parsed.is_rolling and parsed.length is not None and pace * parsed.length.days < min_rows:
-        holds = f"{why}. At {pace:,.1f} a day the window holds about {pace * parsed.length.days:,.0f}"
-        return CannotJudge(holds, "Lower training.min_rows, or name a longer training.window.")
-    more = math.ceil((min_rows - known) / pace)
+    if (never := needs.never(labels)) is not None:
+        return CannotJudge(f"{why}, but {never.why}", never.remedy)
+    parsed = TrainingWindow.parse(needs.window)
+    more = math.ceil((needs.to_train - known) / labels.pace(needs.gate_days))
     if parsed.day is not None and not known:
         # It begins within the judged days: these have to begin later.
-        delay = math.ceil(np.quantile(np.asarray(delays, dtype=float), 0.95))
-        more += max(0, (parsed.day - start).days) + delay
+        more += max(0, (parsed.day - start).days) + math.ceil(labels.delay)
     by = np.datetime64(end, "D") + more
     return CannotJudge(f"{why}: about {counted(more, 'more day')}, by about {by}", remedy)

@@ -39,6 +39,8 @@ UNLIKELY = 1e-4
 """Chance of one value throughout, or of no afternoon, by the accepted day closest to it; a usual day's is smaller."""
 _SURE = 10.0
 """Logarithm of the ratio of likelihoods from which on a clock is off."""
+_OF_VALUES = frozenset(("usual", "min", "max", "allowed", "null_share", "partition", "future"))
+"""Rules of a contract that values break which have changed."""
 BEYOND_TWELVE = [0, *range(13, 24)]
 """Hours that a clock of twelve hours does not have."""
 
@@ -63,6 +65,19 @@ def changes(shape: Shape, past: Sequence[Shape], day: date | None = None) -> lis
         if today.n >= MIN_ROWS and sum(not old.refused for old in before) >= MIN_PAST:
             failures.extend(_change(name, today, before, day))
     return failures
+
+
+def causes_first(failures: Sequence[Failure]) -> list[Failure]:
+    """Failures in the order in which a person reads them: where only the first is shown, it has to be the cause.
+
+    What a column has changed by (its unit, then its clock or its spelling) comes before what the contract says of its
+    values, which follows from that; what cannot be read, and columns that are absent, come before all.
+    """
+
+    def rank(rule: str) -> int:
+        return 3 if rule in _OF_VALUES else 1 if rule == "changed_unit" else 2 * rule.startswith("changed_")
+
+    return sorted(failures, key=lambda each: rank(each.rule))
 
 
 def refused_shape(shape: Shape, failures: Sequence[Failure]) -> Shape | None:

@@ -49,7 +49,7 @@ NUMBERS_IN_WORDS: dict[NumberFormat, str] = {
 
 MISSING: tuple[str, ...] = (
     *("", "NA", "N/A", "n/a", "<NA>", "#NA", "#N/A", "#N/A N/A"),
-    *("NULL", "Null", "null", "None", "\\N", "?", "-", "--", "."),
+    *("NULL", "Null", "null", "None", "\\N", "?", "-", "--", "–", "—", "−", "."),
     *("NaN", "nan", "-NaN", "-nan", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
     *("#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!"),
     *("inf", "-inf", "+inf", "Inf", "-Inf", "INF", "-INF", "Infinity", "-Infinity", "infinity", "-infinity"),

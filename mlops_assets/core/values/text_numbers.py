@@ -41,6 +41,22 @@ LEADING_ZERO = r"^\s*0[0-9]"
 Arrow and DuckDB alike."""
 
 
+_ASCII = str.maketrans(
+    {
+        **dict.fromkeys("−–‒﹣－", "-"),
+        **{chr(zero + digit): str(digit) for zero in (0x660, 0x6F0, 0x966, 0xFF10) for digit in range(10)},
+        "٫": ".",
+        "٬": ",",
+        "٪": "%",
+        "．": ".",
+        "，": ",",
+        "％": "%",
+        "＋": "+",
+    }
+)
+"""Minus signs and dashes, and the digits and marks of other scripts and of full width, as programs write them."""
+
+
 @dataclass(frozen=True)
 class _Parts:
     number: str
@@ -50,7 +66,7 @@ class _Parts:
 
 
 def _parts(text: str) -> _Parts | None:
-    text = text.strip().replace("−", "-")
+    text = text.strip().translate(_ASCII)
     # As accounts write a loss, (1,234.50), and SAP any number below zero, 1,234.50-.
     in_brackets = text.startswith("(") and text.endswith(")")
     match = _TEXT.fullmatch(text[1:-1] if in_brackets else text)
@@ -232,7 +248,7 @@ def _look_at(text: str) -> NumberTexts:
 
 def is_plain(text: str) -> bool:
     """Whether a text is a number that needs no statement."""
-    return re.fullmatch(PLAIN, text.strip()) is not None
+    return re.fullmatch(PLAIN, text.strip(), re.ASCII) is not None
 
 
 def hint(value: object) -> str:

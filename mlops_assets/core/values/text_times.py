@@ -288,7 +288,7 @@ def look_at(texts: Iterable[str]) -> TimeTexts:
         if read is None:
             others.append(text)
             continue
-        aware, naive = (text, naive) if read.tzinfo else (aware, text)
+        aware, naive = (aware or text, naive) if read.tzinfo else (aware, naive or text)
         has_clock = has_clock or _has_clock(read, text)
     readable = TimeTexts(count - len(others), aware=aware, naive=naive, has_clock=has_clock)
     return sum(map(_look_at_other, others), readable)

@@ -22,11 +22,16 @@ _FEW = 255
 """With more different numbers a column measures something: two writers may have written it."""
 _EXPONENT = "'[0-9]+[eE][0-9]+'"
 """Programs write a sign, or a point, where they mean an exponent."""
-_ROUNDED = r"'[+-]?[0-9](\.[0-9]+)?E\+[0-9]{2,3}'"
+ROUNDED = r"'[+-]?[0-9](\.[0-9]+)?E\+[0-9]{2,3}'"
 """As spreadsheets show a number of many digits in a narrow cell, and save it."""
+LEFT_OUT = (
+    "of which a spreadsheet has left out the last digits: different things have become one. Format the column as text "
+    "or as a number without places in the spreadsheet, and save it again"
+)
+"""What is said of such a number."""
 _PLACES = "case when contains(cell, '.') and not has_e then length(cell) - strpos(cell, '.') end"
 _LOST = (
-    f"(has_e and regexp_full_match(cell, {_ROUNDED}) and try_cast(split_part(cell, 'E+', 2) as int) > "
+    f"(has_e and regexp_full_match(cell, {ROUNDED}) and try_cast(split_part(cell, 'E+', 2) as int) > "
     "length(split_part(split_part(cell, 'E+', 1), '.', 2)))"
 )
 _LOOK = (
@@ -55,11 +60,7 @@ class Merged:
     def in_words(self, name: str) -> str:
         """Why the column of this name cannot name things; empty where it can."""
         if self.rounded:
-            return (
-                f"numbers such as {self.rounded}, of which a spreadsheet has left out the last digits: different "
-                "things have become one. Format the column as text or as a number without places in the spreadsheet, "
-                "and save it again"
-            )
+            return f"numbers such as {self.rounded}, {LEFT_OUT}"
         if self.numbers:
             return f"{self.alike}, and as numbers they are one. If they are different things, {_as_text(name)}"
         return ""

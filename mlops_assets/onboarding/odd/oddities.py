@@ -8,14 +8,16 @@ the label away (`suspects`).
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.quoted_commands import typed
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.core.values.text_formats import MISSING, TIMES_IN_WORDS
 from mlops_assets.onboarding.odd.merged_codes import code_warnings
+from mlops_assets.onboarding.odd.of_spreadsheets import marked_texts, rounded_texts
 from mlops_assets.onboarding.odd.sentinels import impossible_zeros, sentinels
-from mlops_assets.onboarding.odd.spellings import is_flag, places_of, spelled, spelled_numbers, texts_of
+from mlops_assets.onboarding.odd.spellings import is_answer, is_flag, places_of, spelled, spelled_numbers, texts_of
 from mlops_assets.onboarding.odd.times_of_day import clocks_in
 from mlops_assets.onboarding.odd.twelve_hours import clocks_of_twelve
 from mlops_assets.onboarding.reading.table import Facts, Table
@@ -34,11 +36,21 @@ _LIKE_MISSING = re.compile(
 """Texts that people write where they know no value, and that are values elsewhere."""
 _MISSING_IN_FLAGS = frozenset(word.casefold() for word in MISSING if word.isalpha())
 """In any capitals: `na` may be a state and `none` a choice, and beside yes and no they are neither."""
+_UNKNOWN = re.compile(
+    r"unknown|unkn?\.?|u|un(specified|determined|clear|sure)|not sure|(don'?t|do not) know|dk|no (answer|response)|tbd"
+    r"|unbekannt|wei(ß|ss) nicht|inconnue?|desconocid[oa]|sconosciut[oa]|onbekend|[+-]?[0-9]+([.,][0-9]+)?",
+    re.IGNORECASE,
+)
+"""Texts, and numbers, that say beside yes and no that nobody knows which; among other words they are a category."""
+
+_TEXT_MARK = '="[^"]*"|\'[^\']+'
+_MOST = 3
+"""Texts of a column that a sentence names."""
 
 
 def oddities(table: Table, time: TimeColumn, zone: str) -> list[str]:
     """What to look at, in sentences: each names a column, a value, its first row, and what to do."""
-    warnings = [said for facts in table.facts.values() if (said := _odd(table, facts, time))]
+    warnings = [said for facts in table.facts.values() for said in _odd(table, facts, time) if said]
     numbers = [facts for facts in table.facts.values() if facts.is_number and facts.name != time.name]
     warnings += [said for facts in numbers if (said := impossible_zeros(table, facts, time, zone))]
     distinct = {name: facts.distinct for name, facts in table.facts.items() if facts.is_number}
@@ -72,36 +84,50 @@ def _place(table: Table, name: str, text: str) -> str:
     return table.place(f"trim({quoted(name)}) = $text", {"text": text})
 
 
-def _odd(table: Table, facts: Facts, time: TimeColumn) -> str:
+def _odd(table: Table, facts: Facts, time: TimeColumn) -> list[str]:
+    """Sentences, of which some may be empty."""
     if facts.name == time.name or not facts.distinct:
-        return ""
+        return []
     if facts.is_time:
-        return _odd_day(table, facts)
+        return [_odd_day(table, facts)]
     if not facts.is_number:
-        return clocks_in(table, facts, time) or _like_missing(table, facts) or _spellings(table, facts)
+        clocks = clocks_in(table, facts, time)
+        others = (_like_missing, _spellings, marked_texts, rounded_texts)
+        return [clocks] if clocks else [look(table, facts) for look in others]
     if (unit := seeming_unit(table, facts, time)) is not None:
         first = table.place(f"{quoted(facts.name)} is not null")
-        return (
+        return [
             f"{facts.name} seems to hold {TIMES_IN_WORDS[unit]} (from {facts.low}; {first}), and is no time to the "
             f"model. If it is one, say so: {typed('--moment', facts.name)}; its `format` in the YAML is then {unit}."
-        )
-    return sentinels(table, facts)
+        ]
+    return [sentinels(table, facts)]
 
 
 def _like_missing(table: Table, facts: Facts) -> str:
     """A category that reads like a word for a missing value, and is none of those that mean it everywhere."""
     texts = sorted(texts_of(table, facts))
-    text = next((text for text in texts if _LIKE_MISSING.fullmatch(text.strip())), None)
-    if text is None:
-        words = [text for text in texts if text.strip().casefold() in _MISSING_IN_FLAGS]
-        text = words[0] if words and is_flag([text for text in texts if text not in words]) else None
+    alike = [text for text in texts if _LIKE_MISSING.fullmatch(text.strip())][:1] or _beside_flags(texts)
     # What stands among times or numbers is said of them (`_unread`), with the same remedy.
-    if text is None or text.strip() == table.texts.unread.get(facts.name, "").strip():
+    alike = [text for text in alike if text.strip() != table.texts.unread.get(facts.name, "").strip()]
+    if not alike:
         return ""
+    places = " and ".join(f"{shown(text)!r} in {_place(table, facts.name, text.strip())}" for text in alike)
+    means, is_one = " ".join(_as_missing(facts.name, text.strip()) for text in alike), len(alike) == 1
     return (
-        f"{facts.name} is {shown(text)!r} in {_place(table, facts.name, text.strip())}, and that is a category to the "
-        f"model: if it means missing, leave the cell empty, or say so: {_as_missing(facts.name, text.strip())}."
+        f"{facts.name} is {places}, and {'that is a category' if is_one else 'each is a category'} to the model: if "
+        f"{'it means' if is_one else 'they mean'} missing, leave the cell{'' if is_one else 's'} empty, or say so: "
+        f"{means}."
     )
+
+
+def _beside_flags(texts: Sequence[str]) -> list[str]:
+    """Those among texts that say beside a yes and a no that nobody knows which; at most a few."""
+    unknown = [
+        text
+        for text in texts
+        if text.strip().casefold() in _MISSING_IN_FLAGS or (not is_answer(text) and _UNKNOWN.fullmatch(text.strip()))
+    ]
+    return unknown[:_MOST] if unknown and is_flag([text for text in texts if text not in unknown]) else []
 
 
 def _spellings(table: Table, facts: Facts) -> str:

@@ -101,7 +101,16 @@ def count_once(cells: Cells) -> Repeats:
     alias = free_name("one", [name for name, _ in columns_of(session, relation)])
     if len(cells.files) < 2 or not _has_equal_rows(session, relation, alias):
         return Repeats()
-    rows = cells.rows_of_files
+    with cells.by_place():
+        copied, others, left_out = _copies(cells, alias)
+    cells.leave_out(left_out)
+    names = tuple((pair.first, pair.second) for pair in copied)
+    return Repeats(_notes(cells, copied), _warnings(cells, others), names)
+
+
+def _copies(cells: Cells, alias: str) -> tuple[list[_Pair], list[_Pair], list[int]]:
+    """Pairs of files of which one has rows of the other copied, other pairs, and the rows that are copies."""
+    session, relation, rows = cells.connection, cells.relation, cells.rows_of_files
     ends = list(accumulate(rows))
     filled = [file for file, count in enumerate(rows) if count]
     session.execute(
@@ -126,11 +135,8 @@ def count_once(cells: Cells) -> Repeats:
     shares = session.execute(f"select file, count(*) filter (rank > 1) / count(*) from {_COPIES} group by 1").fetchall()
     copied = [pair for pair in pairs.values() if pair.is_copied(rows, dict(shares))]
     left_out = [starts[pair.second] + two for pair in copied for _, two in pair.places]
-    session.execute(f"delete from {relation} where rowid in (select unnest($rows::bigint[]))", {"rows": left_out})
     session.execute(f"drop table {_COPIES}")
-    others = [pair for pair in pairs.values() if pair not in copied]
-    names = tuple((pair.first, pair.second) for pair in copied)
-    return Repeats(_notes(cells, copied), _warnings(cells, others), names)
+    return copied, [pair for pair in pairs.values() if pair not in copied], left_out
 
 
 def _has_equal_rows(session: duckdb.DuckDBPyConnection, relation: str, alias: str) -> bool:
@@ -195,7 +201,8 @@ def corrected_rows(cells: Cells, repeats: Repeats, time: str, time_sql: str, *, 
     """
     if len(cells.files) < 2:
         return []
-    return [*_changed_rows(cells, repeats.copied, time_sql), *_days_again(cells, time, time_sql, zone, grain)]
+    with cells.by_place():
+        return [*_changed_rows(cells, repeats.copied, time_sql), *_days_again(cells, time, time_sql, zone, grain)]
 
 
 def _days_again(cells: Cells, time: str, time_sql: str, zone: str, grain: str) -> list[str]:

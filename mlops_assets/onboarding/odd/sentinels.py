@@ -16,6 +16,9 @@ from mlops_assets.onboarding.columns import is_code
 from mlops_assets.onboarding.reading.table import Facts, Table
 from mlops_assets.onboarding.times import TimeColumn
 
+_ANSWERS = ({0.0, 1.0}, {1.0, 2.0})
+_NO_ANSWER = 9.0
+"""What questionnaires write beside two answers alone; beside more it may be a count."""
 _WHOLE = frozenset(sign * float("9" * digits) for sign in (1, -1) for digits in range(2, 10)) | {
     -1.0, -2.0**15, 2.0**15 - 1, 2.0**16 - 1, -2.0**31, 2.0**31 - 1, -2.0**63, 2.0**63, 1e20, -1e20, 1e30, -1e30,
     9.969209968386869e36, 3.4028234663852886e38, -3.4028234663852886e38, 1.7976931348623157e308,
@@ -67,6 +70,10 @@ def sentinels(table: Table, facts: Facts) -> str:
     if is_code(facts):
         return ""
     x = f"{quoted(facts.name)}::double"
+    if {*map(float, facts.values)} - {_NO_ANSWER} in _ANSWERS and len(facts.values) > 2:
+        answers = sorted({*map(float, facts.values)} - {_NO_ANSWER})
+        count = table.first(f"select count(*) from {table.relation} where {x} = {_NO_ANSWER}")[0]
+        return _sentence(table, facts, x, {_NO_ANSWER: count}, answers[0], answers[-1])
     is_flagged = _FLAGGED.format(x=x)
     given: dict[str, object] = {"whole": sorted(_WHOLE), "repeated": sorted(_REPEATED)}
     counts = dict(

@@ -88,6 +88,11 @@ def is_flag(texts: Collection[str]) -> bool:
     return {_flag(text) for text in texts} == {"yes", "no"}
 
 
+def is_answer(text: str) -> bool:
+    """Whether a text is a yes or a no, in any spelling."""
+    return bool(_flag(text))
+
+
 def _flag(text: str) -> str:
     """What a text says as a flag; empty for none."""
     folded = text.strip().casefold()

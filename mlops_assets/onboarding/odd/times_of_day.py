@@ -6,6 +6,8 @@ here: moments (`times`), a clock of twelve hours (`twelve_hours`).
 
 from __future__ import annotations
 
+import re
+
 from mlops_assets.core.values.display import some
 from mlops_assets.core.values.identifiers import NEARLY_ALL
 from mlops_assets.core.values.sql import quoted
@@ -16,6 +18,10 @@ from mlops_assets.onboarding.times import TimeColumn
 _FEWEST = 3
 """Different texts of a column that may be of time."""
 _SAMPLE = 1_000
+_MANY = 20
+"""Different texts of four digits that are all times of day: of codes one in seven is, of twenty codes never all."""
+_DENSE = re.compile(r"(?:[01][0-9]|2[0-3])[.h]?[0-5][0-9]")
+"""A time of day without a colon, as 0930 or 09.30: by itself it may be a code."""
 _NAMED = 3
 """Columns that a sentence names."""
 
@@ -72,5 +78,9 @@ def _clocks(table: Table, facts: Facts) -> Clocks | None:
     sample = table.connection.execute(
         f"select {column} from {table.relation} where {column} is not null using sample {_SAMPLE} rows (reservoir, 13)"
     ).fetchall()
-    clocks = clocks_among([text for (text,) in sample])
-    return None if clocks.most < NEARLY_ALL * clocks.count else clocks
+    texts = [text for (text,) in sample]
+    clocks = clocks_among(texts)
+    if clocks.most >= NEARLY_ALL * clocks.count:
+        return clocks
+    is_dense = facts.distinct >= _MANY and all(_DENSE.fullmatch(text) for text in texts)
+    return Clocks(len(texts), len(texts), 0) if is_dense else None

@@ -37,7 +37,7 @@ from mlops_assets.onboarding.reading.missing_words import MissingWords, empty_wo
 from mlops_assets.onboarding.reading.parquet_parts import union_of
 from mlops_assets.onboarding.reading.places import Cells
 from mlops_assets.onboarding.reading.texts import Looks, has_commas, looks_of, may_have_commas, points_of
-from mlops_assets.world.files.csv_tables import csv_head, uneven_row
+from mlops_assets.world.files.csv_lines import csv_head, uneven_row
 from mlops_assets.world.files.matching import matches
 from mlops_assets.world.files.number_columns import hex_columns, signed_type
 from mlops_assets.world.files.refused_files import is_parquet, refuse_file
@@ -64,6 +64,7 @@ class Loaded:
         words: texts that were read as missing, beside empty cells, each with the columns and how often.
         codes: columns of numbers in a CSV file whose texts tell more than the numbers.
         notes: what was assumed.
+        left_out: what is said of columns that were left out.
     """
 
     looks: Looks
@@ -71,6 +72,7 @@ class Loaded:
     words: MissingWords = field(default_factory=dict)
     codes: Mapping[str, Merged] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def load_parquet(
@@ -153,7 +155,7 @@ def _without_unnamed(cells: Cells, heads: Collection[CsvHead], loaded: Loaded) -
         cells.connection.execute(f"alter table {cells.relation} drop column {column}")
     note = f"{counted(len(unnamed), 'column')} without a name and without a value in any row: left out."
     looks = {name: look for name, look in loaded.looks.items() if name not in unnamed}
-    return replace(loaded, looks=looks, notes=(*loaded.notes, note))
+    return replace(loaded, looks=looks, left_out=(note,))
 
 
 def _join(

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlops_assets.core.values.display import row_numbers
 from mlops_assets.core.values.sql import exact, free_name, quoted
-from mlops_assets.world.files.csv_tables import csv_head
+from mlops_assets.world.files.csv_lines import csv_head
 from mlops_assets.world.files.parquet_rows import row_numbers_in
 from mlops_assets.world.files.refused_files import is_parquet
 
@@ -35,12 +37,14 @@ class Cells:
         relation: all rows, one file after the other.
         files: what was read.
         counts: rows of each file that was counted so far.
+        gone: numbers of rows that were left out.
     """
 
     connection: duckdb.DuckDBPyConnection
     relation: str
     files: Sequence[Path]
     counts: dict[Path, int] = field(default_factory=dict)
+    gone: set[int] = field(default_factory=set)
 
     def place(self, condition: str, given: Mapping[str, object] | None = None) -> str:
         """The place of the first row for which a condition holds.
@@ -51,6 +55,10 @@ class Cells:
         """
         query = f"select min({self.row}) from {self.numbered} where {condition}"
         row = int(self.connection.execute(query, dict(given or {})).fetchall()[0][0])
+        if self.row != "rowid":
+            # Rows are counted as they are now.
+            for number in sorted(self.gone):
+                row += number <= row
         for file, rows in self._rows_of_each():
             if row < rows:
                 return f"{row_numbers([row])} of {file.name}{_line(file, row, rows)}"
@@ -60,8 +68,11 @@ class Cells:
     @property
     def row(self) -> str:
         """What the number of a row, from 0, is called in SQL: `rowid`, unless a column of the data is."""
-        names = self.connection.execute(f"select column_name from (describe {self.relation})").fetchall()
-        return free_name("rowid", (name for (name,) in names))
+        return free_name("rowid", (name for (name,) in self.connection.execute(self._names).fetchall()))
+
+    @property
+    def _names(self) -> str:
+        return f"select column_name from (describe {self.relation})"
 
     @property
     def numbered(self) -> str:
@@ -72,6 +83,29 @@ class Cells:
             if row == "rowid"
             else f"(select row_number() over () - 1 as {row}, * from {self.relation}) as {self.relation}"
         )
+
+    def leave_out(self, rows: Sequence[int]) -> None:
+        """Leave out rows by their numbers, from 0; the others keep theirs."""
+        self.connection.register("rows_left_out", pa.table({"number": pa.array(rows, pa.int64())}))
+        with self.by_place():
+            self.connection.execute(f"delete from {self.relation} where rowid in (select number from rows_left_out)")
+        self.connection.unregister("rows_left_out")
+        self.gone.update(rows)
+
+    @contextmanager
+    def by_place(self) -> Iterator[None]:
+        """While it lasts, `rowid` is the number of a row, also where a column of the data is called so."""
+        names = [str(name) for (name,) in self.connection.execute(self._names).fetchall()]
+        own = next((name for name in names if name.casefold() == "rowid"), None)
+        if own is None:
+            yield
+            return
+        other, rename = free_name("rowid_of_data", names), f"alter table {self.relation} rename column"
+        self.connection.execute(f"{rename} {quoted(own)} to {other}")
+        try:
+            yield
+        finally:
+            self.connection.execute(f"{rename} {other} to {quoted(own)}")
 
     @property
     def rows_of_files(self) -> list[int]:

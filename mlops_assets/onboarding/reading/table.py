@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from mlops_assets.onboarding.reading.instructions import Reading, Undecided
 from mlops_assets.onboarding.reading.loading import UnreadableTable, load_csv, load_parquet, refuse_names
 from mlops_assets.onboarding.reading.places import Cells
 from mlops_assets.onboarding.reading.texts import Texts, settle_texts
+from mlops_assets.world.files.empty_rows import empty_rows, noted
 from mlops_assets.world.files.matching import matches
 from mlops_assets.world.files.refused_files import is_parquet
 from mlops_assets.world.parquet import own_database
@@ -93,6 +95,8 @@ class Table:
         codes: columns of numbers whose texts tell more than the numbers.
         repeats: what is said of rows that stand in two files.
         counts: rows of each file that was counted so far.
+        left_out: what is said of rows and columns that were left out.
+        gone: numbers of rows that were left out.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -104,6 +108,8 @@ class Table:
     codes: Mapping[str, Merged] = field(default_factory=dict)
     repeats: Repeats = field(default_factory=Repeats)
     counts: dict[Path, int] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+    gone: set[int] = field(default_factory=set)
 
     def first(self, query: str, given: Mapping[str, object] | None = None) -> tuple[Any, ...]:
         """The first row of a query over it, with values for its `$name` parameters."""
@@ -129,7 +135,7 @@ class Table:
     @property
     def cells(self) -> Cells:
         """Its rows and the files that they stand in."""
-        return Cells(self.connection, self.relation, self.files, self.counts)
+        return Cells(self.connection, self.relation, self.files, self.counts, self.gone)
 
     def repeated(self, name: str) -> str:
         """A value that stands in several rows of a column, and the first two of them; empty where none does."""
@@ -169,18 +175,42 @@ def read_table(
     cells = Cells(connection, relation, files)
     _refuse_zeros(cells, reading)
     settled = settle_texts(cells, loaded.looks, reading, loaded.points)
+    left_out = (*loaded.left_out, *_without_empty_rows(cells))
     repeats = count_once(cells)
     settled = replace(
         settled,
-        notes=(*loaded.notes, *settled.notes, *repeats.notes),
+        notes=(*left_out, *loaded.notes, *settled.notes, *repeats.notes),
         warnings=(*settled.warnings, *repeats.warnings),
     )
     facts = facts_of(connection, relation)
-    table = Table(connection, files, facts, relation, settled, loaded.words, loaded.codes, repeats, cells.counts)
+    table = Table(
+        connection,
+        files,
+        facts,
+        relation,
+        settled,
+        loaded.words,
+        loaded.codes,
+        repeats,
+        cells.counts,
+        left_out,
+        cells.gone,
+    )
     if not table.rows:
         raise UnreadableTable(f"{pattern} has a header and no rows. Give a file with history. Nothing was written.")
     refuse_names(list(table.facts), files[0])
     return table
+
+
+def _without_empty_rows(cells: Cells) -> list[str]:
+    """Leave out rows of CSV files without a value, and say so; the others keep their `rowid`, which is their place."""
+    empty = {file: empty_rows(cells.connection, file) for file in cells.files if not is_parquet(file)}
+    if not any(empty.values()):
+        return []
+    starts = accumulate(cells.rows_of_files if len(cells.files) > 1 else [], initial=0)
+    places = [start + row for start, file in zip(starts, cells.files, strict=False) for row in empty[file]]
+    cells.leave_out(places)
+    return [sentence for file, rows in empty.items() for sentence in noted(rows, f" of {shown(file.name)}")]
 
 
 def _refuse_zeros(table: Cells, reading: Reading) -> None:

@@ -6,8 +6,8 @@ deciding (`core.decide.policy`), starting runs (`assets.retrain_sensor`).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,11 +19,12 @@ from mlops_assets.core.decide.requests import Answer
 from mlops_assets.core.drift.grid import MIN_REFERENCE_ROWS
 from mlops_assets.core.models.matrix import CannotTrain
 from mlops_assets.core.performance.first_model import first_needs
+from mlops_assets.core.performance.training_needs import Labels, TrainingNeeds
 from mlops_assets.core.performance.waiting import days_missing, rows_missing
 from mlops_assets.core.promote.gate_policy import SHIPS_UNJUDGED
 from mlops_assets.core.record.entries import ACTED, Approval, Decision, Freeze, Refusal, Snooze
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.core.stats.intervals import MIN_BLOCKS, CannotJudge
+from mlops_assets.core.stats.intervals import MIN_BLOCKS, MIN_DAYS_BY_HOURS, CannotJudge
 from mlops_assets.core.stats.observations import fewest_days
 from mlops_assets.core.time.events import is_evidence, named
 from mlops_assets.core.time.windows import Window, local_days, parse_duration
@@ -224,15 +225,18 @@ def _prospects(platform: Platform, model: ModelSettings, *, now: datetime) -> tu
 
 def _days_missing(platform: Platform, model: ModelSettings, since: datetime, now: datetime) -> CannotJudge:
     """What the gate waits for since the champion was fitted."""
-    data = platform.data(model)
+    data, needs = platform.data(model), _needs(model)
     first = data.day(since + timedelta(days=1) - timedelta(microseconds=1))
-    rows = data.usual(data.events(first, data.day(now), as_of=now, only_times=True))
+    before = first - timedelta(days=needs.gate_days)
+    recent = data.usual(data.events(before, data.day(now), as_of=now, only_times=True))
+    rows = recent[local_days(recent[EVENT_TIME], model.timezone) >= np.datetime64(first, "D")]
     return days_missing(
-        *_days_and_delays(rows, model),
+        _labels(rows, model),
+        needs,
+        recent=_labels(recent, model),
         since=first,
         today=data.day(now),
         needed=_days_needed(data, rows, first, now),
-        to_judge=model.retrain.min_matured_labels,
         longest=parse_duration(model.label.max_delay) / timedelta(days=1),
     )
 
@@ -253,31 +257,36 @@ def _rows_missing(training_scope: Scope, known: int, now: datetime) -> CannotJud
     data, model = training_scope.data, training_scope.data.model
     start, end = data.day(training_scope.gate.start), data.day(training_scope.gate.end)
     newest = data.events(start - PACE, end, as_of=now, only_times=True)
-    return rows_missing(
-        model.training.window,
-        *_days_and_delays(newest, model),
-        known=known,
-        start=start,
-        end=end,
-        min_rows=model.training.min_rows,
-    )
-
-
-def _days_and_delays(rows: pd.DataFrame, model: ModelSettings) -> tuple[Any, Any]:
-    """Of each event whose label is known its local day, and the days until it was."""
-    rows = rows[rows[LABEL].notna()]
-    delays = pd.to_timedelta(rows[AVAILABLE_AT] - rows[EVENT_TIME]).dt.total_seconds() / 86400
-    return local_days(rows[EVENT_TIME], model.timezone), delays
+    # A rolling window is that of the plan, also where this training counts it back from a day.
+    needs = replace(_needs(model), window=training_scope.plan.window, to_judge=0, fewest_days=0)
+    return rows_missing(_labels(newest, model), needs, known=known, start=start, end=end)
 
 
 def _first_needs(platform: Platform, model: ModelSettings, now: datetime) -> CannotJudge:
     """What a first model waits for."""
-    rows = platform.data(model).events(as_of=now, only_times=True)
-    return first_needs(
-        *_days_and_delays(rows, model),
-        today=platform.data(model).day(now),
+    rows, label = platform.data(model).events(as_of=now, only_times=True), model.label
+    labels = _labels(rows, model)
+    settles = labels.delay if len(labels) else 0.0
+    old = rows[rows[EVENT_TIME] < pd.Timestamp(now) - pd.Timedelta(days=settles)]
+    if len(old) and old[LABEL].notna().mean() < label.mature_share:
+        # Too many never get a label: what is judged waits until none can come.
+        settles = parse_duration(label.max_delay) / timedelta(days=1)
+    return first_needs(labels, _needs(model), today=platform.data(model).day(now), settles=settles)
+
+
+def _needs(model: ModelSettings) -> TrainingNeeds:
+    return TrainingNeeds(
+        window=model.training.window,
         to_train=model.training.min_rows,
         to_judge=max(model.retrain.min_matured_labels, MIN_REFERENCE_ROWS),
         gate_days=parse_duration(model.gate.window).days,
         fewest=MIN_REFERENCE_ROWS,
+        fewest_days=MIN_DAYS_BY_HOURS if model.retrain.on else MIN_BLOCKS,
     )
+
+
+def _labels(rows: pd.DataFrame, model: ModelSettings) -> Labels:
+    """The labels that are known of some events."""
+    rows = rows[rows[LABEL].notna()]
+    delays = pd.to_timedelta(rows[AVAILABLE_AT] - rows[EVENT_TIME]).dt.total_seconds() / 86400
+    return Labels(local_days(rows[EVENT_TIME], model.timezone), delays)

@@ -1,24 +1,22 @@
 """Taking in what landed of a source: read, judge and settle its partitions.
 
-Here: `take_in`, the order in which verdicts are found, and reading the bytes of a file as a frame. Not here: matching
-and moving files (`intake`), the rules (`core.sources.contract`, `core.sources.partition_faults`, `repeated_keys`), the
-asset (`assets`).
+Here: `take_in`, and the order in which verdicts are found. Not here: matching and moving files (`intake`), the bytes of
+a file as a frame (`landed_rows`), the rules (`core.sources.contract`, `core.sources.partition_faults`,
+`repeated_keys`), the asset (`assets`).
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from mlops_assets.core.sources.settings import SourceSettings, day_of
+from mlops_assets.core.sources.settings import day_of
 from mlops_assets.core.values.display import harmless, shown
-from mlops_assets.world.home import Limits
+from mlops_assets.steps.land.landed_rows import rows_in
 from mlops_assets.world.landed.intake import Intake, IntakeState, Taken, Verdict
 from mlops_assets.world.landed.landed_files import WHOLE, LandedFile, Read, read_file, unread_file
-from mlops_assets.world.parquet import exact_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,21 +140,11 @@ def _batches(landed: Mapping[str, LandedFile]) -> Iterator[dict[str, LandedFile]
 def _judge(accepted: AcceptedDays, batch: Mapping[str, LandedFile], taken: Mapping[str, Taken]) -> list[Verdict]:
     """Verdicts on a batch. A person's release overrules the findings on values, and not those on keys."""
     from mlops_assets.core.sources.changed_hours import told_of_columns
-    from mlops_assets.core.sources.partition_faults import refused_shape
-    from mlops_assets.world.files.unpacked_size import TooLarge
+    from mlops_assets.core.sources.partition_faults import causes_first, refused_shape
+    from mlops_assets.world.files.empty_rows import counted_without, noted
 
     intake, source = accepted.intake, accepted.intake.source
-    limit = intake.lake.home.settings.limits.file_bytes
-    verdicts: dict[str, Verdict] = {}
-    frames: dict[str, tuple[Read, pd.DataFrame]] = {}
-    for partition, file in sorted(batch.items()):
-        read = read_file(file) if file.size <= limit else unread_file(file)
-        try:
-            if read.content is None:
-                raise TooLarge(limit)
-            frames[partition] = read, parse(file.name, read.content, source, limit)
-        except Exception as error:  # noqa: BLE001 - the bytes are here: what a parser raises is about them
-            verdicts[partition] = _unreadable(partition, read, error)
+    frames, empty, verdicts = _read(intake, batch)
     results: dict[str, ContractResult] = {}
     try:
         results = _check(intake, frames)
@@ -174,11 +162,7 @@ def _judge(accepted: AcceptedDays, batch: Mapping[str, LandedFile], taken: Mappi
     repeated, changed = _against_others(accepted, shapes, sound, released)
     for partition, (read, raw) in frames.items():
         result, shape, changes = results[partition], shapes.get(partition), changed.get(partition, [])
-        failures = (
-            *result.failures,
-            *changes,
-            *replaced.failures.get(partition, ()),
-        )
+        failures = (*causes_first([*result.failures, *changes]), *replaced.failures.get(partition, ()))
         reasons = tuple(failure.sentence for failure in failures)
         if partition in repeated:
             # A release does not overrule this: dbt would fail on such rows, and so would all that comes after them.
@@ -189,7 +173,7 @@ def _judge(accepted: AcceptedDays, batch: Mapping[str, LandedFile], taken: Mappi
             shape = shape.let_in() if shape and partition in released else shape
             accepted.accept(partition, shape)
             gone = replaced.notes.get(partition, ())
-            notes = (*result.notes, *gone, *told_of_columns(source.rules, raw, result.frame))
+            notes = (*noted(empty[partition]), *result.notes, *gone, *told_of_columns(source.rules, raw, result.frame))
             release, kept = released.get(partition, ""), shape.to_json() if shape else ""
             verdicts[partition] = Verdict(partition, read, (), result.frame, release, kept, notes)
             continue
@@ -197,8 +181,31 @@ def _judge(accepted: AcceptedDays, batch: Mapping[str, LandedFile], taken: Mappi
         accepted.refuse(partition, refused)
         marked, kept = raw.assign(is_bad=bad), refused.to_json() if refused else ""
         may_pass = partition in shapes and partition not in repeated
+        reasons = (*reasons, *counted_without(empty[partition], len(raw)))
         verdicts[partition] = Verdict(partition, read, reasons, marked, shape=kept, can_be_let_in=may_pass)
     return [verdicts[partition] for partition in batch]
+
+
+def _read(
+    intake: Intake, batch: Mapping[str, LandedFile]
+) -> tuple[dict[str, tuple[Read, pd.DataFrame]], dict[str, list[int]], dict[str, Verdict]]:
+    """The rows of a batch, where those without a value were, and verdicts on files that cannot be read."""
+    from mlops_assets.world.files.unpacked_size import TooLarge
+
+    limit = intake.lake.home.settings.limits.file_bytes
+    frames: dict[str, tuple[Read, pd.DataFrame]] = {}
+    empty: dict[str, list[int]] = {}
+    verdicts: dict[str, Verdict] = {}
+    for partition, file in sorted(batch.items()):
+        read = read_file(file) if file.size <= limit else unread_file(file)
+        try:
+            if read.content is None:
+                raise TooLarge(limit)
+            rows = rows_in(file.name, read.content, intake.source, limit)
+            frames[partition], empty[partition] = (read, rows.frame), rows.empty
+        except Exception as error:  # noqa: BLE001 - the bytes are here: what a parser raises is about them
+            verdicts[partition] = _unreadable(partition, read, error)
+    return frames, empty, verdicts
 
 
 def _replaced(
@@ -213,7 +220,7 @@ def _replaced(
             return None
         read = read_file(file)
         try:
-            frame = parse(file.name, read.content or b"", intake.source, limit)
+            frame = rows_in(file.name, read.content or b"", intake.source, limit).frame
             result = _check(intake, {partition: (read, frame)})[partition]
         except Exception:  # noqa: BLE001 - it holds no rows that could be lost, and the newest file is judged
             return None
@@ -275,79 +282,3 @@ def _against_others(
 def _is_shapeless(result: ContractResult) -> bool:
     """Whether a required column or all rows are missing: there is nothing that could be let in."""
     return result.frame.empty or any(failure.rule == "missing_column" for failure in result.failures)
-
-
-def _without_words(frame: pd.DataFrame, source: SourceSettings) -> pd.DataFrame:
-    """Rows of a Parquet file without the texts that mean missing, where the source's YAML says which do."""
-    import pandas as pd
-
-    words = source.null_values if source.says_missing else []
-    for name in frame.columns if words else ():
-        if pd.api.types.infer_dtype(frame[name], skipna=True) == "string":
-            frame[name] = frame[name].mask(frame[name].isin(words))
-    return frame
-
-
-def parse(name: str, content: bytes, source: SourceSettings, limit: int = Limits().file_bytes) -> pd.DataFrame:
-    """A landed file as a frame: CSV as text (the contract casts), Parquet with its own types.
-
-    Raises:
-        ValueError: the bytes are no table, are more than `limit` without their packing, or the columns have no names of
-            their own.
-    """
-    import pandas as pd
-
-    from mlops_assets.core.values.csv_head import LONGEST_CELL, NoHead, head_of
-    from mlops_assets.core.values.csv_quotes import fault_of_quotes
-    from mlops_assets.core.values.file_kinds import START, fault_inside, fault_of_kind
-    from mlops_assets.world.files.csv_tables import long_row, not_utf8
-    from mlops_assets.world.files.parquet_rows import ParquetRows
-    from mlops_assets.world.files.unpacked_size import refuse_nul, unpacked
-
-    if why := fault_of_kind(name, content[:START]):
-        raise ValueError(f"it {why}")
-    if name.endswith(".parquet"):
-        return _without_words(exact_frame(ParquetRows(content, limit).table()), source)
-    text = unpacked(name, content, limit)
-    if text is not content and (why := fault_inside(name, text[:START])):
-        raise ValueError(f"it {why}")
-    content = text
-    refuse_nul("", io.BytesIO(content))
-    try:
-        head = head_of(content[:LONGEST_CELL].decode("utf-8", errors="replace"))
-        if b'"' in content and (why := fault_of_quotes(io.BytesIO(content), head)):
-            raise ValueError(f"it {why}")
-        frame = pd.read_csv(
-            io.BytesIO(content),
-            sep=head.separator,
-            skiprows=head.skipped,
-            dtype=str,
-            keep_default_na=False,
-            na_values=source.null_values,
-        )
-    except UnicodeDecodeError as error:
-        raise ValueError(f"it {not_utf8(content)}") from error
-    except pd.errors.ParserError as error:
-        raise ValueError(f"its {long_row(io.BytesIO(content), head) or str(error).strip()}") from error
-    except NoHead as error:
-        raise ValueError(f"it {error}") from None
-    if not isinstance(frame.index, pd.RangeIndex):
-        # pandas takes surplus cells for row labels and shifts all others.
-        raise ValueError(f"its {long_row(io.BytesIO(content), head)}")
-    if frame.columns.has_duplicates:
-        twice = ", ".join(sorted({shown(str(c)) for c in frame.columns[frame.columns.duplicated()]}))
-        raise ValueError(f"it has the column {twice} twice")
-    frame = _without_missing(frame, source.null_values)
-    # A spreadsheet writes columns of cells that it once had.
-    return frame.drop(
-        columns=[c for c, n in zip(frame, head.names, strict=False) if not n.strip() and frame[c].isna().all()]
-    )
-
-
-def _without_missing(frame: pd.DataFrame, missing: Sequence[str]) -> pd.DataFrame:
-    """Cells that mean missing are, also with blanks around them, as in UCI's tables (`State, ?, 17`)."""
-    for name, cells in frame.items():
-        spaced = {text for text in cells.dropna().unique() if text[:1].isspace() or text[-1:].isspace()}
-        if meant := {text for text in spaced if text.strip() in missing}:
-            frame[name] = cells.mask(cells.isin(meant))
-    return frame

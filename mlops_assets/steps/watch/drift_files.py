@@ -135,7 +135,8 @@ def compare_files(
     verdict = drift_verdict(drifts, policy)
     drifts.sort(key=lambda d: (d.feature not in verdict.findings, d.why is not None, -(d.psi or 0.0), d.feature))
     broken = tuple(name for name in left_out if _is_broken(name, old, new))
-    return FilesDrift(before, after, tuple(drifts), verdict, left_out, broken, _two_marks(kinds, old, new))
+    notes = (*_two_marks(kinds, old, new), *old.notes, *new.notes)
+    return FilesDrift(before, after, tuple(drifts), verdict, left_out, broken, notes)
 
 
 def _two_marks(kinds: Mapping[str, Kind], old: TableFiles, new: TableFiles) -> tuple[str, ...]:

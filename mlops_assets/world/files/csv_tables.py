@@ -1,18 +1,16 @@
 """One CSV file as a relation of DuckDB's: types and kinds of its columns by all of its rows, and the rows.
 
-Here: its head, the words and blanks that mean missing, numbers and times that are texts to DuckDB. Not here: which
-files are read, and Parquet (`table_files`), what is refused unread (`refused_files`).
+Here: the words and blanks that mean missing, numbers and times that are texts to DuckDB, rows without a value. Not
+here: its head and lines (`csv_lines`), which files are read, and Parquet (`table_files`), what is refused unread
+(`refused_files`).
 """
 
 from __future__ import annotations
 
-import codecs
-import csv
-import gzip
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from itertools import count, islice
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Self
 
@@ -20,12 +18,13 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 
-from mlops_assets.core.record.plain_values import counted
-from mlops_assets.core.values.csv_head import LONGEST_CELL, CsvHead, head_of
-from mlops_assets.core.values.sql import exact, is_blank, literal, quoted, without_blanks
+from mlops_assets.core.values.csv_head import CsvHead
+from mlops_assets.core.values.sql import exact, free_name, is_blank, literal, quoted, without_blanks
 from mlops_assets.core.values.text_formats import MISSING, NUMBER_FORMATS, Mark
 from mlops_assets.core.values.text_numbers import NumberTexts, plain_numbers
 from mlops_assets.core.values.text_times import TimeTexts
+from mlops_assets.world.files.csv_lines import csv_head
+from mlops_assets.world.files.empty_rows import empty_rows
 from mlops_assets.world.files.number_columns import hex_columns, signed_type
 from mlops_assets.world.files.text_columns import look_at_points, look_at_texts
 from mlops_assets.world.files.type_words import TIME
@@ -33,19 +32,6 @@ from mlops_assets.world.files.type_words import TIME
 _BEGINNING = 2_048
 """Rows that tell a column of words from one of times or numbers."""
 _NUMBERS = count()
-
-
-def csv_head(path: Path) -> CsvHead:
-    """The names of a CSV file's columns and how it is written.
-
-    Raises:
-        NoHead: it begins with no names.
-        UnicodeDecodeError: its beginning is not UTF-8.
-    """
-    with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as file:
-        start = file.read(LONGEST_CELL)
-    # What is cut off in the middle of a letter is no fault.
-    return head_of(codecs.getincrementaldecoder("utf-8")().decode(start))
 
 
 def with_numbers(batch: pa.RecordBatch, written: Mapping[str, str]) -> pa.RecordBatch:
@@ -63,41 +49,6 @@ def with_numbers(batch: pa.RecordBatch, written: Mapping[str, str]) -> pa.Record
     return batch
 
 
-def uneven_row(path: Path) -> str:
-    """The first row with more or fewer cells than the header has names, in words; empty where there is none."""
-    is_packed = path.suffix.lower() == ".gz"
-    with (gzip.open if is_packed else open)(path, "rb") as file:
-        return _row_unlike(file, csv_head(path), lambda cells, names: cells != names)
-
-
-def long_row(content: Iterable[bytes], head: CsvHead) -> str:
-    """The first row of a file with more cells than the header has names, in words, with what to do."""
-    row = _row_unlike(content, head, int.__gt__)
-    return row and f"{row}: put what holds a separator into quotes, or leave out the separator behind the last cell"
-
-
-def _row_unlike(content: Iterable[bytes], head: CsvHead, is_unlike: Callable[[int, int], bool]) -> str:
-    lines = (line.decode("utf-8", errors="replace").removeprefix("\ufeff") for line in content)
-    rows = csv.reader(islice(lines, head.skipped, None), delimiter=head.separator)
-    with suppress(csv.Error):  # a cell that is longer than Python's limit
-        for row in rows:
-            if row and is_unlike(len(row), len(head.names)):
-                line = rows.line_num + head.skipped
-                cells, names = counted(len(row), "cell"), counted(len(head.names), "name")
-                return f"line {line:,} has {cells} and its header {names}"
-    return ""
-
-
-def not_utf8(content: bytes) -> str:
-    """What is wrong with text that is not UTF-8, and what to do."""
-    try:
-        content.decode()
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        return f"is not UTF-8 in line {line:,}: convert it, for example with `iconv -f latin1 -t utf-8 OLD > NEW`"
-    return ""
-
-
 @dataclass(frozen=True)
 class CsvTable:
     """A CSV file whose columns have been looked at; finding that again would be reading the file again.
@@ -108,6 +59,10 @@ class CsvTable:
         types: DuckDB's type of each column, or the format of numbers that are texts to it.
         blanks: its cells of nothing but white space, and words that mean missing with some around them.
         empty: columns without a value.
+        whole: columns of numbers that are texts to it, and have no decimal mark.
+        unnamed: columns without a name, which readers name as they like, each with its number, from 1.
+        empty_rows: numbers of the rows without a value, which are not read.
+        rows: a condition for the others, in SQL.
     """
 
     path: Path
@@ -115,6 +70,10 @@ class CsvTable:
     types: Mapping[str, str]
     blanks: tuple[str, ...] = ()
     empty: frozenset[str] = frozenset()
+    whole: frozenset[str] = frozenset()
+    unnamed: Mapping[str, int] = field(default_factory=dict)
+    empty_rows: tuple[int, ...] = ()
+    rows: str = ""
 
     @classmethod
     def of(cls, session: duckdb.DuckDBPyConnection, path: Path) -> Self:
@@ -135,18 +94,21 @@ class CsvTable:
             types = {name: _type_of(look) for name, look in looks.items()}
             plain = [name for name, look in looks.items() if isinstance(look, NumberTexts) and types[name] == "VARCHAR"]
             types |= {name: signed_type(session, relation, name, start) or "VARCHAR" for name in plain}
-        table = replace(table, types={**table.types, **types}, empty=empty)
+        whole = frozenset(name for name, look in looks.items() if _is_whole(look))
+        table = replace(table, types={**table.types, **types}, empty=empty, whole=whole)
         if any(dtype.startswith("comma") for dtype in table.types.values()):
             table = replace(table, types={**table.types, **table._beside_commas(session)})
-        return table
+        names = zip(table.types, table.head.names, strict=False)
+        unnamed = {column: place for place, (column, name) in enumerate(names, start=1) if not name.strip()}
+        return replace(table, unnamed=unnamed)._without_empty_rows(session)
 
     def mark(self, column: str) -> Mark | None:
         """The decimal mark of a column's numbers; None where it has no decimals, or no numbers."""
-        dtype = self.types.get(column, "")
+        dtype = "" if column in self.whole else self.types.get(column, "")
         return "comma" if dtype.startswith("comma") else "point" if dtype.startswith(("DOUBLE", "point")) else None
 
-    def select(self, texts: Collection[str] = ()) -> str:
-        """A SELECT of its rows, some columns as the texts that stand in the file."""
+    def select(self, texts: Collection[str] = (), *, with_empty: bool = False) -> str:
+        """A SELECT of its rows, some columns as the texts that stand in the file; with those without a value or not."""
         missing = (*MISSING, *self.blanks)
         nulls = ", ".join(map(literal, missing))
         # No dates: they are looked for by the one reader of times, in which no order of day and month is guessed.
@@ -156,7 +118,28 @@ class CsvTable:
             read_as = {name: "VARCHAR" if dtype in (TIME, *NUMBER_FORMATS) else dtype for name, dtype in types.items()}
             known = f"types={{{', '.join(f'{literal(name)}: {literal(dtype)}' for name, dtype in read_as.items())}}}"
         head = self.head.duckdb(missing)
-        return f"SELECT * FROM read_csv({literal(exact(self.path))}, {head}, nullstr=[{nulls}], {known})"
+        read = f"read_csv({literal(exact(self.path))}, {head}, nullstr=[{nulls}], {known})"
+        if with_empty or not self.rows:
+            return f"SELECT * FROM {read}"
+        number = self._number
+        return (
+            f"SELECT * EXCLUDE ({number}) FROM (SELECT *, row_number() OVER () - 1 AS {number} FROM {read}) "
+            f"WHERE {self.rows}"
+        )
+
+    @property
+    def _number(self) -> str:
+        return free_name("number", self.types)
+
+    def _without_empty_rows(self, session: duckdb.DuckDBPyConnection) -> Self:
+        """Beside rows of words that mean missing, their numbers are asked for; that there is no value, else."""
+        empty = empty_rows(session, self.path)
+        if not empty:
+            return self
+        has_value = " OR ".join(f"{quoted(name)} IS NOT NULL" for name in self.types)
+        ((without,),) = session.sql(f"SELECT count(*) FROM ({self.select()}) WHERE NOT ({has_value})").fetchall()
+        rows = has_value if without == len(empty) else f"{self._number} NOT IN ({', '.join(map(str, empty))})"
+        return replace(self, empty_rows=tuple(empty), rows=rows)
 
     def _typed(self, session: duckdb.DuckDBPyConnection) -> Self:
         described = session.sql(f"DESCRIBE {self.select()}").fetchall()
@@ -185,7 +168,7 @@ class CsvTable:
         relation = f"({self.select(floats)})"
         looks = {name: look_at_points(session, relation, name) for name in floats}
         has_points = any(look.point for look in looks.values()) or any(
-            dtype.startswith("point") for dtype in self.types.values()
+            dtype.startswith("point") for name, dtype in self.types.items() if name not in self.whole
         )
         return {n: "VARCHAR" if has_points else "comma" for n, look in looks.items() if look.either and not look.point}
 
@@ -207,5 +190,10 @@ def _type_of(look: TimeTexts | NumberTexts | None) -> str:
         return "VARCHAR"
     if isinstance(look, TimeTexts):
         return TIME
-    mark = look.mark
+    mark: Mark | None = "point" if _is_whole(look) else look.mark
     return "VARCHAR" if mark is None or look.special is None or look.why_not else look.format(mark)
+
+
+def _is_whole(look: TimeTexts | NumberTexts | None) -> bool:
+    """Whether texts of numbers have neither mark, as 5 €: they need no proof of one, and give none."""
+    return isinstance(look, NumberTexts) and not (look.failed or look.point or look.comma or look.either)

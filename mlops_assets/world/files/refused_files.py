@@ -17,7 +17,7 @@ from mlops_assets.core.values.csv_head import EMPTY, NoHead
 from mlops_assets.core.values.csv_quotes import fault_of_quotes
 from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.file_kinds import START, fault_inside, fault_of_kind
-from mlops_assets.world.files.csv_tables import csv_head
+from mlops_assets.world.files.csv_lines import csv_head
 from mlops_assets.world.files.parquet_rows import ParquetRows
 from mlops_assets.world.files.unpacked_size import HoldsNul, TooLarge, refuse_nul, unpacks_to_more
 

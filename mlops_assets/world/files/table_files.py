@@ -10,7 +10,7 @@ however late its first text comes.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,7 +29,9 @@ from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.exact import boolean_of
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.core.values.text_formats import NUMBER_FORMATS, Mark
-from mlops_assets.world.files.csv_tables import CsvTable, uneven_row, with_numbers
+from mlops_assets.world.files.csv_lines import uneven_row
+from mlops_assets.world.files.csv_tables import CsvTable, with_numbers
+from mlops_assets.world.files.empty_rows import noted
 from mlops_assets.world.files.flag_columns import are_flags, in_one_spelling, may_be_flag
 from mlops_assets.world.files.matching import matches
 from mlops_assets.world.files.number_columns import are_signed, may_be_numbers
@@ -94,6 +96,11 @@ class TableFiles:
         """
         rows = max(MIN_BATCH_ROWS, min(BATCH_ROWS, BATCH_BYTES // (8 * max(len(kinds), 1))))
         return _ahead(_frame(batch, kinds, flags) for batch in self._batches(list(kinds), rows))
+
+    @property
+    def notes(self) -> list[str]:
+        """What is said of rows that are not read."""
+        return [note for path, table in self.csv.items() for note in noted(table.empty_rows, f" of {path.name}")]
 
     def holds_flags(self, column: str) -> bool:
         """Whether a column of numbers holds nothing but 0 and 1, or one of texts some word for true or false."""
@@ -190,7 +197,7 @@ def open_table(name: str) -> TableFiles:
             # To whoever counts, a flag is a category like others.
             kinds_of[path] = {n: "categorical" if kind == "boolean" else kind for n, kind in kinds_of[path].items()}
     kinds: dict[str, ColumnKind] = {}
-    left_out: dict[str, str] = {}
+    left_out = _unnamed(csv.values())
     others: dict[str, str] = {}
     for column in dict.fromkeys(column for columns in kinds_of.values() for column in columns):
         absent = next((path for path, columns in kinds_of.items() if column not in columns), None)
@@ -231,18 +238,30 @@ def _parquet_columns(path: Path, limit: int) -> tuple[dict[str, ColumnKind], dic
     return kinds, words, long, signed
 
 
+def _unnamed(tables: Iterable[CsvTable]) -> dict[str, str]:
+    """Columns with values and no name: readers call them as they like, and two files' need not be the same."""
+    return {
+        f"column {place}": f"it has no name in {table.path.name}"
+        for table in tables
+        for name, place in table.unnamed.items()
+        if name not in table.empty
+    }
+
+
 def _first_text(table: CsvTable, column: str) -> str:
     """The first cell of a column that is no number, and its row, in brackets."""
     with connected() as session:
         first = session.execute(
-            f"SELECT place, cell FROM (SELECT row_number() OVER () AS place, {quoted(column)} AS cell "
-            f"FROM ({table.select([column])})) WHERE try_cast(cell AS DOUBLE) IS NULL AND cell IS NOT NULL LIMIT 1"
+            f"SELECT place, cell FROM (SELECT row_number() OVER () AS place, {quoted(column)} AS cell FROM "
+            f"({table.select([column], with_empty=True)})) WHERE try_cast(cell AS DOUBLE) IS NULL "
+            "AND cell IS NOT NULL LIMIT 1"
         ).fetchone()
     return f" ({shown(str(first[1]))} in row {first[0]:,} of {table.path.name})" if first else ""
 
 
 def _csv_kinds(table: CsvTable) -> dict[str, ColumnKind]:
-    return {n: "empty" if n in table.empty else _CSV_KINDS.get(dtype, "other") for n, dtype in table.types.items()}
+    named = {name: dtype for name, dtype in table.types.items() if name not in table.unnamed}
+    return {n: "empty" if n in table.empty else _CSV_KINDS.get(dtype, "other") for n, dtype in named.items()}
 
 
 def _kind(dtype: pa.DataType) -> ColumnKind:

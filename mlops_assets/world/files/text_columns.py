@@ -8,7 +8,9 @@ one text (`core.values.text_times`, `core.values.text_numbers`), what is decided
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count
 
 import duckdb
 import pandas as pd
@@ -22,11 +24,13 @@ from mlops_assets.world.parquet import beside
 
 _ROWS = 131_072
 FIRST = 1_000
-"""So many texts are looked at before the others: a column of which most are no time is not looked at further."""
+"""So many texts, from anywhere, are looked at first: a column of which most are no time is not looked at further."""
 _MOST = 0.5
 _FEW = 3
 """Different texts of the first rows that say that a column holds words, at least."""
 _LOOKS: tuple[Callable[[list[str]], TimeTexts | NumberTexts], ...] = (text_times.look_at, text_numbers.look_at)
+
+_NUMBERS = count()
 
 Reader = Callable[[pd.Series], pa.Array]
 """Texts of a column, missing where there is none, as values."""
@@ -43,21 +47,42 @@ def look_at_texts(
         column: of type VARCHAR.
         beginning: its first rows, where the relation is a file: to read all texts is to read the file once more.
     """
-    known = f"select distinct {quoted(column)} from {{}} where {quoted(column)} is not null"
-    start = [text for texts in _texts(connection, known.format(beginning)) for text in texts] if beginning else []
+    start = _sampled(beside(connection), _distinct(beginning, column), _ROWS) if beginning else []
     if len(start) >= _FEW and not any(_fits(look, start) for look in _LOOKS):
         return None
-    batches = _texts(connection, known.format(relation))
-    first = next(batches, [])
-    for look in _LOOKS:
-        if _fits(look, first):
-            total = look(first)
-            every = first
-            for texts in batches:
-                total = total + look(texts)  # type: ignore[operator]  # both are of the same kind
-                every += texts if look is text_numbers.look_at else []
-            return _unless_codes(total, every) if isinstance(total, NumberTexts) else total
-    return None
+    with _kept(beside(connection), _distinct(relation, column)) as (session, texts):
+        sample = _sampled(session, f"from {texts}", FIRST)
+        look = next((look for look in _LOOKS if _fits(look, sample)), None)
+        if look is None:
+            return None
+        total, every = look([]), []
+        for batch in _texts(session, f"select text from {texts} order by place"):
+            total = total + look(batch)  # type: ignore[operator]  # both are of the same kind
+            every += batch if look is text_numbers.look_at else []
+    return _unless_codes(total, every) if isinstance(total, NumberTexts) else total
+
+
+def _distinct(relation: str, column: str, condition: str = "text is not null") -> str:
+    """The different texts of a column, each with the place of the first row that has it: that one is named."""
+    rows = f"select {quoted(column)} as text, row_number() over () as place from {relation}"
+    return f"select text, min(place) as place from ({rows}) where {condition} group by text"
+
+
+@contextmanager
+def _kept(session: duckdb.DuckDBPyConnection, texts: str) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
+    """Different texts as a table of a session's own: they are asked for twice, and to find them is to read the file."""
+    name = f"texts_{next(_NUMBERS)}"
+    session.execute(f"create temp table {name} as {texts}")
+    try:
+        yield session, name
+    finally:
+        session.execute(f"drop table {name}")
+
+
+def _sampled(session: duckdb.DuckDBPyConnection, texts: str, most: int) -> list[str]:
+    """Some of different texts from anywhere in the file, the same ones each time."""
+    query = f"select text from ({texts}) order by hash(text), text limit {most}"
+    return [text for batch in _texts(session, query) for text in batch]
 
 
 def _fits(look: Callable[[list[str]], TimeTexts | NumberTexts], texts: list[str]) -> bool:
@@ -74,8 +99,9 @@ def _unless_codes(numbers: NumberTexts, texts: list[str]) -> NumberTexts | None:
 
 def look_at_points(connection: duckdb.DuckDBPyConnection, relation: str, column: str) -> NumberTexts:
     """What the cells with a point in a column of numbers say, by their texts; `count` is 0 where there is none."""
-    query = f"select distinct {quoted(column)} from {relation} where contains({quoted(column)}, '.')"
-    return sum((text_numbers.look_at(texts) for texts in _texts(connection, query)), NumberTexts())
+    pointed = _distinct(relation, column, "contains(text, '.')")
+    query = f"select text from ({pointed}) order by place"
+    return sum((text_numbers.look_at(texts) for texts in _texts(beside(connection), query)), NumberTexts())
 
 
 def are_times(arrays: Iterable[pa.Array]) -> bool:
@@ -85,7 +111,7 @@ def are_times(arrays: Iterable[pa.Array]) -> bool:
 
 
 def _texts(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[list[str]]:
-    for batch in beside(connection).sql(query).to_arrow_reader(_ROWS):
+    for batch in connection.sql(query).to_arrow_reader(_ROWS):
         yield [text.strip() for text in batch.column(0).to_pylist()]
 
 

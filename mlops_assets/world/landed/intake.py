@@ -28,13 +28,13 @@ from mlops_assets.world.landed.landed_files import (
     WHOLE,
     LandedFile,
     Read,
-    Unclaimed,
     newest_files,
     partition_of_file,
     read_file,
     unclaimed,
     unread_file,
 )
+from mlops_assets.world.landed.links import Unclaimed
 from mlops_assets.world.landed.partitions import Taken, TakenRecord
 
 if TYPE_CHECKING:

@@ -21,9 +21,8 @@ from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.core.values.display import shown, some
 from mlops_assets.world.atomic import read_regular
 from mlops_assets.world.lake import file_hash
+from mlops_assets.world.landed.links import NAMED, Unclaimed, not_followed
 
-_NAMED = 3
-"""Files that a sentence names."""
 WHOLE = "whole"
 """The key of an unpartitioned source's only partition."""
 
@@ -116,34 +115,15 @@ def partition_of_file(source: SourceSettings, name: str) -> str | None:
     return key if int(match["hour"]) < 24 and source.begins(key) < source.ends(key) else None
 
 
-@dataclass(frozen=True)
-class Unclaimed:
-    """Files of a landing folder from which nothing is taken in, all for one reason.
-
-    Attributes:
-        files: their names.
-        problem: what is the matter with them, as a clause without a full stop.
-        remedy: what to do, in a sentence.
-    """
-
-    files: tuple[str, ...]
-    problem: str
-    remedy: str
-
-
 def unclaimed(source: SourceSettings, folder: Path, names: Sequence[str]) -> list[Unclaimed]:
-    """Why nothing is taken in from the files of these names: some are links, others are not named as they should be.
-
-    Links are not followed: what they lead to may change, or be half written, without a sign of it in the folder.
-    """
+    """Why nothing is taken in from the files of these names: some are links, others are not named as they should be."""
     named = [name for name in names if partition_of_file(source, name)]
     links = tuple(name for name in named if (folder / name).is_symlink())
     special = tuple(name for name in named if name not in links)
     misnamed = tuple(name for name in names if name not in named)
     reasons = []
     if links:
-        are = "is a link, and links are" if len(links) == 1 else "are links, and these are"
-        reasons.append(Unclaimed(links, f"{_few(links)} {are} not followed", "Put a copy of the file in its place."))
+        reasons.append(not_followed(links))
     if special:
         are = "is" if len(special) == 1 else "are"
         reasons.append(Unclaimed(special, f"{_few(special)} {are} no file but a pipe or a device", "Put a file there."))
@@ -155,7 +135,7 @@ def unclaimed(source: SourceSettings, folder: Path, names: Sequence[str]) -> lis
 
 
 def _few(names: Sequence[str]) -> str:
-    return some([*map(shown, names)], _NAMED)
+    return some([*map(shown, names)], NAMED)
 
 
 def unread_file(file: LandedFile) -> Read:

@@ -8,6 +8,7 @@ from datetime import date
 import numpy as np
 import pytest
 
+from mlops_assets.core.performance.training_needs import Labels, TrainingNeeds
 from mlops_assets.core.performance.waiting import days_missing, rows_missing
 from mlops_assets.core.stats.intervals import MIN_BLOCKS
 
@@ -31,17 +32,19 @@ def comes(*, pace: int, every: int, delay: int, to_judge: int) -> np.datetime64:
     raise AssertionError("never")
 
 
+def missing(labels: Labels, *, today: date, recent: Labels | None = None, gate_days: int = 28) -> str:
+    needs = TrainingNeeds("auto", to_train=500, to_judge=200, gate_days=gate_days)
+    recent = labels if recent is None else recent
+    return str(days_missing(labels, needs, recent=recent, since=SINCE, today=today, needed=MIN_BLOCKS, longest=7.0))
+
+
 @pytest.mark.parametrize("there", [1, 3, 7])
 @pytest.mark.parametrize(("pace", "every"), [(200, 1), (30, 1), (9, 1), (30, 7)])
 @pytest.mark.parametrize("delay", [0, 3])
 def test_the_date_is_that_on_which_enough_can_be_judged(there: int, pace: int, every: int, delay: int) -> None:
     days = np.repeat(START + every * np.arange(there), pace)
     today = date.fromisoformat(str(START + every * there + delay))
-    told = str(
-        days_missing(
-            days, np.full(len(days), delay), since=SINCE, today=today, needed=MIN_BLOCKS, to_judge=200, longest=7
-        )
-    )
+    told = missing(Labels(days, np.full(len(days), delay)), today=today, gate_days=400)
     wanted = max(MIN_BLOCKS, -(-200 // pace))
     assert f"{there} day{'s' if there > 1 else ''} of labels, {there * pace:,} label" in told
     assert f"8 days with 200 are needed: {wanted - there} more day" in told
@@ -52,37 +55,36 @@ def test_the_date_is_that_on_which_enough_can_be_judged(there: int, pace: int, e
 
 
 def test_without_any_label_the_longest_delay_is_waited_for() -> None:
-    none = np.array([], dtype="datetime64[D]")
-    told = str(days_missing(none, [], since=SINCE, today=SINCE, needed=MIN_BLOCKS, to_judge=200, longest=7.0))
+    told = missing(Labels(np.array([], dtype="datetime64[D]"), []), today=SINCE)
     assert "0 days of labels, 0 labels in all, are there to judge on since 2024-09-02" in told
     assert "8 more days, by about 2024-09-17" in told
 
 
 def test_labels_that_are_still_to_come_and_rows_that_stopped_are_told() -> None:
     days = np.repeat(START + np.arange(9), 100)
-    late = str(
-        days_missing(days, np.full(900, 5.0), since=SINCE, today=date(2024, 9, 12), needed=8, to_judge=200, longest=7)
-    )
+    late = missing(Labels(days, np.full(900, 5.0)), today=date(2024, 9, 12))
     assert "some of their labels are still to come, by about 2024-09-15" in late
-    over = str(
-        days_missing(days[:200], np.zeros(200), since=SINCE, today=date(2024, 12, 1), needed=8, to_judge=200, longest=7)
-    )
+    over = missing(Labels(days[:200], np.zeros(200)), today=date(2024, 12, 1))
     assert over.endswith("by about 2024-09-10, which is over. Land the rows and labels that came since.")
+
+
+def test_where_traffic_thins_the_window_of_the_gate_is_named() -> None:
+    """Two rows a day for a month: 28 days hold 56 of the 200, however long is waited."""
+    days = np.repeat(START - 28 + np.arange(32), 2)
+    told = missing(
+        Labels(days[56:], np.zeros(8)), today=date(2024, 9, 6), recent=Labels(days, np.zeros(64)), gate_days=28
+    )
+    assert told.endswith(
+        "8 days with 200 are needed, but at 2.0 a day gate.window (28 days) holds about 56. Lengthen gate.window to "
+        "about 100 days, or lower retrain.min_matured_labels to 56."
+    )
 
 
 def rows(window: str, *, known: int, pace: int = 20, min_rows: int = 500, delay: float = 0.0) -> str:
     days = np.repeat(START - 28 + np.arange(42), pace)
-    return str(
-        rows_missing(
-            window,
-            days,
-            np.full(len(days), delay),
-            known=known,
-            start=SINCE,
-            end=date(2024, 9, 16),
-            min_rows=min_rows,
-        )
-    )
+    needs = TrainingNeeds(window, to_train=min_rows, to_judge=0, gate_days=14, fewest_days=0)
+    labels = Labels(days, np.full(len(days), delay))
+    return str(rows_missing(labels, needs, known=known, start=SINCE, end=date(2024, 9, 16)))
 
 
 def test_rows_to_train_on_are_counted_in_days() -> None:
@@ -101,6 +103,7 @@ def test_a_window_that_begins_within_the_judged_days_puts_them_off() -> None:
 def test_a_window_that_never_holds_enough_is_named_with_what_to_change() -> None:
     told = rows("rolling: 14d", known=280)
     assert told.endswith(
-        "At 20.0 a day the window holds about 280. Lower training.min_rows, or name a longer training.window."
+        "at 20 a day training.window (rolling: 14d) holds about 280. Name a training.window of about 25 days, or lower "
+        "training.min_rows to 280."
     )
     assert "by about" not in told

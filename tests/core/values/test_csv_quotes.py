@@ -17,7 +17,7 @@ from mlops_assets.core.values.csv_head import head_of
 from mlops_assets.core.values.csv_quotes import fault_of_quotes
 from mlops_assets.onboarding.reading.loading import UnreadableTable
 from mlops_assets.onboarding.reading.table import read_table
-from mlops_assets.steps.land.taking_in import parse
+from mlops_assets.steps.land.landed_rows import parse
 from mlops_assets.world.files.table_files import open_table
 from tests.landing_home import source
 

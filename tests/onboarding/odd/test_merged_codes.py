@@ -21,7 +21,7 @@ from mlops_assets.onboarding.plan import make_plan
 from mlops_assets.onboarding.reading.instructions import Reading, Undecided
 from mlops_assets.onboarding.reading.table import UnreadableTable, read_table
 from mlops_assets.onboarding.times import time_column
-from mlops_assets.steps.land.taking_in import parse
+from mlops_assets.steps.land.landed_rows import parse
 from mlops_assets.world.project import PROJECT
 
 _SEED = 11

@@ -59,6 +59,21 @@ def test_exports_that_begin_with_the_last_rows_of_the_one_before(again: int, see
     assert f"of d01.csv (the first is row 1, row {41 - again} of d00.csv)" in said(table)
 
 
+@pytest.mark.parametrize("name", ["rowid", "ROWID"])
+def test_a_column_that_is_called_as_the_numbers_of_rows_hides_no_copy(name: str, tmp_path: Path) -> None:
+    """As SQLite exports them, and as small as places are: rows were kept twice, or others left out in their place."""
+    rows = sales()
+    rows.insert(0, name, np.arange(len(rows))[::-1])
+    table = read({"a.csv": rows[:250], "b.csv": rows[240:]}, tmp_path)
+    read_back = table.connection.sql(f'select * from {table.relation} order by "at"').df()
+    pd.testing.assert_frame_equal(read_back, rows, check_dtype=False)
+    assert "10 rows of b.csv (the first is row 1, row 241 of a.csv)" in said(table)
+    assert table.place(f"{name} = 0") == "row 160 of b.csv (line 161)"
+    changed = rows[300:310].assign(x=-1.0)
+    table = read({"a.csv": rows[:250], "b.csv": rows[240:], "c.csv": pd.concat([rows[290:300], changed])}, tmp_path)
+    assert "c.csv" in " ".join(corrected_rows(table.cells, table.repeats, "at", '"at"', zone="UTC", grain="day"))
+
+
 def test_all_of_a_year_beside_its_months_and_a_file_in_another_order(tmp_path: Path) -> None:
     rows = sales()
     table = read({"all.csv": rows, "m1.csv": rows[:200], "m2.csv": rows[200:].sample(frac=1, random_state=1)}, tmp_path)

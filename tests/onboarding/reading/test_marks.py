@@ -12,11 +12,15 @@ import pytest
 
 from mlops_assets.core.sources.contract import SourceContract
 from mlops_assets.core.sources.contract_check import check_frame, check_frames
+from mlops_assets.core.values.text_times import TimeTexts
 from mlops_assets.onboarding.columns import is_whom
 from mlops_assets.onboarding.reading.instructions import Reading, Undecided
 from mlops_assets.onboarding.reading.table import read_table
 from mlops_assets.onboarding.times import NoTime
+from mlops_assets.world.files import text_columns
 from mlops_assets.world.files.table_files import open_table
+from mlops_assets.world.files.text_columns import look_at_texts
+from mlops_assets.world.parquet import own_database
 from tests.onboarding.reading.test_texts import HOURS, ROWS, dropped_rows, landed_rows, planned, source, streamed_rows
 
 SEED = 31
@@ -171,7 +175,7 @@ def test_a_cell_with_the_other_mark_than_the_contract_has_is_refused_by_land(
         read_table(str(csv(tmp_path, {"price": cells})), reading=reading)
     said = str(caught.value)
     named = int(said.partition(" in row ")[2].partition(" ")[0]) - 1
-    assert named in odd
+    assert named == odd[0], "the first one, as a person finds them"
     assert said.startswith(
         f"price has {cells[named]} in row {named + 1} of t.csv (line {named + 2}), which is no number"
     )
@@ -186,6 +190,77 @@ def test_both_marks_in_a_column_of_numbers_are_refused_by_land(tmp_path: Path) -
     told = "a decimal point in row 1 of t.csv (line 2) (5.12) and a decimal comma in row 2 of t.csv (line 3) (12,50)"
     with pytest.raises(Undecided, match=re.escape(told)):
         read_table(str(file), reading=declared(price={"type": "number"}))
+
+
+DIGITS = {
+    "en dash": str.maketrans("-", "–"),
+    "minus sign": str.maketrans("-", "−"),
+    "full width": str.maketrans("0123456789.-", "０１２３４５６７８９．－"),
+    "Arabic": str.maketrans("0123456789.,-", "٠١٢٣٤٥٦٧٨٩٫٬−"),
+    "Persian": str.maketrans("0123456789.", "۰۱۲۳۴۵۶۷۸۹٫"),
+    "Hindi": str.maketrans("0123456789", "०१२३४५६७८९"),
+}
+
+
+@pytest.mark.parametrize("script", DIGITS)
+@pytest.mark.parametrize("is_whole", [False, True])
+def test_digits_and_dashes_of_other_scripts_are_numbers_by_every_way_in(
+    script: str, tmp_path: Path, *, is_whole: bool
+) -> None:
+    """A dash alone is a missing one, as a hyphen is."""
+    rng = np.random.default_rng(SEED)
+    numbers = rng.integers(-9_000, 9_000, ROWS) if is_whole else rng.uniform(-9_000, 9_000, ROWS).round(2)
+    cells = [
+        (f"{n}" if is_whole else f"{n:,}").translate(DIGITS[script]) if i % 9 else "–" for i, n in enumerate(numbers)
+    ]
+    file = csv(tmp_path, {"n": cells})
+    plan = planned(file, time="at")
+    settings = source(plan)
+    ways = {
+        "new-model": landed_rows(plan, settings, tmp_path / "a").sort_values("at"),
+        "drop": dropped_rows(file, settings),
+        "stream": streamed_rows(file, settings),
+    }
+    right = [None if i % 9 == 0 else float(n) for i, n in enumerate(numbers)]
+    for way, rows in ways.items():
+        assert [None if pd.isna(n) else float(n) for n in rows["n"]] == right, way
+    tables = open_table(str(file))
+    assert tables.kinds["n"] == "numeric"
+    assert tables.marks("n").keys() == (set() if is_whole else {"point"})
+    (batch,) = tables.batches({"n": "numeric"})
+    assert [None if pd.isna(n) else float(n) for n in batch["n"]] == right
+
+
+def test_whole_amounts_are_numbers_to_drift_and_prove_no_mark(tmp_path: Path) -> None:
+    """2.989 is a thousand and more beside a decimal comma, whatever 5 € says."""
+    file = csv(tmp_path, {"paid": [f"{i % 7} €" for i in range(ROWS)], "n": ["2.989"] * ROWS, "p": ["1,5"] * ROWS})
+    tables = open_table(str(file))
+    assert (tables.kinds["paid"], tables.marks("paid")) == ("numeric", {})
+    (batch,) = tables.batches({"paid": "numeric", "n": "numeric", "p": "numeric"})
+    assert batch.iloc[1].tolist() == [1.0, 2989.0, 1.5]
+
+
+def test_texts_are_looked_at_in_the_order_of_the_file_and_sampled_from_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of six hundred different texts the first third are words: a sample of the first fifty would be of words alone."""
+    monkeypatch.setattr(text_columns, "FIRST", 50)
+    days = [f"{1 + i % 28:02}/{1 + i // 28 % 12:02}/{1990 + i // 336}" for i in range(400)]
+    words = [f"word {i:03}" for i in np.random.default_rng(SEED).permutation(200)]
+    with own_database() as session:
+        for cells, first in (
+            (words + days, words[:3]),
+            ((days + words) * 2, words[:3]),
+            (days[::-1] + words, words[:3]),
+        ):
+            session.execute("create or replace table t (cell varchar)")
+            session.executemany("insert into t values (?)", [[cell] for cell in cells])
+            look = look_at_texts(session, "t", "cell")
+            assert isinstance(look, TimeTexts)
+            assert (look.count, look.failed, look.unread) == (600, 200, tuple(first))
+            assert look.either == next(cell for cell in cells if cell in days and int(cell[:2]) <= 12)
+        session.execute("create or replace table t as select 'word ' || i as cell from range(600) r(i)")
+        assert look_at_texts(session, "t", "cell") is None
 
 
 @pytest.mark.parametrize("zero", ["0105", "007", "00"])

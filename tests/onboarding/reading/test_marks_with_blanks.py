@@ -11,7 +11,7 @@ import pytest
 from mlops_assets.core.sources.contract_check import check_frame
 from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.onboarding.reading.table import read_table
-from mlops_assets.steps.land.taking_in import parse
+from mlops_assets.steps.land.landed_rows import parse
 from mlops_assets.world.files.table_files import open_table
 
 MARKS = ["?", " ?", "? ", "\tNA", " NULL ", "\u00a0-", " "]

@@ -17,7 +17,7 @@ from mlops_assets.onboarding.asked import Asked
 from mlops_assets.onboarding.files import render
 from mlops_assets.onboarding.identity import CannotOnboard
 from mlops_assets.onboarding.plan import Plan, make_plan
-from mlops_assets.steps.land.taking_in import parse
+from mlops_assets.steps.land.landed_rows import parse
 from mlops_assets.world.project import PROJECT
 
 ROWS = 600

@@ -19,7 +19,7 @@ from mlops_assets.onboarding.files import render
 from mlops_assets.onboarding.plan import make_plan
 from mlops_assets.onboarding.reading.instructions import Reading
 from mlops_assets.onboarding.reading.table import read_table
-from mlops_assets.steps.land.taking_in import parse
+from mlops_assets.steps.land.landed_rows import parse
 from mlops_assets.steps.watch.drift_files import compare_files
 from mlops_assets.world.files.table_files import open_table
 from mlops_assets.world.project import PROJECT

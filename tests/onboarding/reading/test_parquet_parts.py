@@ -24,7 +24,8 @@ from mlops_assets.onboarding.plan import make_plan
 from mlops_assets.onboarding.reading.instructions import Reading, Undecided
 from mlops_assets.onboarding.reading.table import Table, read_table
 from mlops_assets.onboarding.times import time_column
-from mlops_assets.steps.land.taking_in import parse, take_in
+from mlops_assets.steps.land.landed_rows import parse
+from mlops_assets.steps.land.taking_in import take_in
 from mlops_assets.world.landed.intake import Intake
 from tests.landing_home import LandingHome
 

@@ -25,7 +25,7 @@ from mlops_assets.onboarding.plan import Plan, make_plan
 from mlops_assets.onboarding.reading.instructions import Reading, Undecided
 from mlops_assets.onboarding.reading.table import read_table
 from mlops_assets.onboarding.times import NoTime, time_column
-from mlops_assets.steps.land.taking_in import parse
+from mlops_assets.steps.land.landed_rows import parse
 
 ROWS = 480
 WORDS = ["NA", "N/A", "#N/A", "NULL", "null", "None", "\\N", "?", "-", "nan", "#DIV/0!", "inf", "-Infinity", "."]

@@ -128,6 +128,35 @@ def test_young_data_say_what_they_wait_for(new_world: NewWorld) -> None:
     assert consider(world.platform, world.model)[1].cannot_judge == ()
 
 
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_training_window_that_never_holds_enough_is_named_with_what_to_change(
+    request: pytest.FixtureRequest, is_first: bool
+) -> None:
+    """Some nine hundred flights a day: seven days hold a third of 20,000, however long is waited."""
+    if is_first:
+        world = request.getfixturevalue("new_world")()
+        world.at(date(2013, 2, 20))
+    else:
+        world = request.getfixturevalue("drifting")
+        world.platform.ledger.record.note(world.model.name, Request, reason="new features", by="me")
+    each = world.with_settings(training={"window": "rolling: 7d", "min_rows": 20_000})
+    decision, evidence, _ = consider(each.platform, each.model)
+    (text,) = evidence.cannot_judge
+    assert (decision.action, text in decision.reasons) == ("cannot_judge", True)
+    found = re.search(r"at ([\d,]+) a day training.window \(rolling: 7d\) holds about ([\d,]+)\.", text)
+    assert found, text
+    pace, holds = (int(number.replace(",", "")) for number in found.groups())
+    assert 800 < pace < 1_000
+    # Of the newest hours a few labels are still to come.
+    assert 6.8 * pace < holds <= 7 * pace
+    days = re.search(r"Name a training.window of about (\d+) days, or lower training.min_rows to ([\d,]+)\.", text)
+    assert days, text
+    assert abs(int(days[1]) - 20_000 / pace) <= 2
+    assert "by about" not in text
+    fewer = world.with_settings(training={"window": "rolling: 7d", "min_rows": holds * 9 // 10})
+    assert consider(fewer.platform, fewer.model)[1].cannot_judge == ()
+
+
 def test_a_training_that_could_not_succeed_is_not_started(new_world: NewWorld) -> None:
     world = new_world(training={"min_rows": 20})
     world.at(date(2013, 1, 20))

@@ -8,7 +8,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
+from mlops_assets.core.sources.contract import Failure
+from mlops_assets.core.sources.partition_faults import causes_first
 from mlops_assets.core.sources.partition_profile import ColumnShape, Shape
+from mlops_assets.core.sources.settings import SourceSettings
+from mlops_assets.pages.replay_wording import set_aside_told
 from mlops_assets.steps.land.taking_in import take_in
 from tests.landing_home import LandingHome, source, verdict
 
@@ -43,8 +47,8 @@ def day_of(number: int, *, factor: float = 1.0, upper: bool = False, first: int 
     return "\n".join(["id,at,shop,price", *lines]) + "\n"
 
 
-def home(folder: Path) -> LandingHome:
-    one = LandingHome.at(folder, SOURCE)
+def home(folder: Path, of: SourceSettings = SOURCE) -> LandingHome:
+    one = LandingHome.at(folder, of)
     for number in range(DAYS):
         one.land(day_of(number), f"orders_{FIRST + timedelta(days=number)}.csv")
     assert verdict(one.run(FIRST, FIRST + timedelta(days=DAYS - 1)))[0]
@@ -68,6 +72,37 @@ def test_a_changed_unit_goes_to_quarantine_until_a_person_lets_it_in(tmp_path: P
     one.intake().release(str(FIRST + timedelta(days=DAYS)), "cents from now on (somebody)")
     assert verdict(one.run(FIRST + timedelta(days=DAYS), FIRST + timedelta(days=DAYS)))[0]
     assert land(one, DAYS + 2, factor=100)[0], "a day like one that was let in"
+
+
+def test_the_factor_is_said_before_what_follows_from_it(tmp_path: Path) -> None:
+    """The replay's page shows the beginning of a reason: it has to be the cause."""
+    contract = SOURCE.contract.model_dump(exclude_unset=True)
+    contract["columns"]["price"] |= {"usual": [0.1, 2_000.0], "unusual_share": 0.01}
+    contract["columns"]["shop"] |= {"allowed": ["north", "south"]}
+    one = home(tmp_path, source(columns=contract["columns"], contract=contract))
+    land(one, DAYS, factor=1_000, upper=True)
+    ((day, entry),) = one.intake().record.quarantined().items()
+    order = ["price is in another unit", "shop is spelled", "of shop (", "of price ("]
+    places = [entry.reason.find(part) for part in order]
+    assert min(places) == 0, entry.reason
+    assert places[:2] < places[2:], entry.reason
+    told = {"source": "orders", "grain": "day", "partition": day, "reason": entry.reason, "folder": "f"}
+    ((sentence, _),) = set_aside_told({"quarantine": [told]})
+    assert "price is in another unit, by a factor of 1000" in sentence
+
+
+def test_what_cannot_be_read_is_said_before_what_has_changed() -> None:
+    rules = ["allowed", "changed_unit", "missing_column", "usual", "type", "changed_spelling", "null"]
+    ordered = causes_first([Failure(rule, "a", 1, (), rule) for rule in rules])
+    assert [each.rule for each in ordered] == [
+        "missing_column",
+        "type",
+        "null",
+        "changed_unit",
+        "changed_spelling",
+        "allowed",
+        "usual",
+    ]
 
 
 def test_days_that_land_together_are_judged_in_their_order(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ from mlops_assets.serving.engine.scoring import check
 from mlops_assets.serving.errors import Refused
 from mlops_assets.serving.http.forms import Misfit
 from mlops_assets.serving.log.records import LoggedRow
-from mlops_assets.steps.land.taking_in import parse
+from mlops_assets.steps.land.landed_rows import parse
 from mlops_assets.steps.watch.drift_files import FilesDrift, compare_files
 from tests.serving.conftest import contract
 

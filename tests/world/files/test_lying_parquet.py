@@ -18,7 +18,8 @@ import pytest
 from mlops_assets.core.drift.policy import DriftPolicy
 from mlops_assets.onboarding.reading.table import UnreadableTable, read_table
 from mlops_assets.serving.drift import tables
-from mlops_assets.steps.land.taking_in import parse, take_in
+from mlops_assets.steps.land.landed_rows import parse
+from mlops_assets.steps.land.taking_in import take_in
 from mlops_assets.steps.watch.drift_files import compare_files
 from mlops_assets.world.files.parquet_pages import chunks_of
 from mlops_assets.world.files.parquet_rows import ParquetRows

@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlops_assets.onboarding.reading.table import UnreadableTable, read_table
-from mlops_assets.steps.land.taking_in import parse, take_in
+from mlops_assets.steps.land.landed_rows import parse
+from mlops_assets.steps.land.taking_in import take_in
 from mlops_assets.world.files.table_files import open_table
 from mlops_assets.world.files.unpacked_size import TooLarge, unpacked
 from mlops_assets.world.home import Home, HomeSettings, Limits
