@@ -23,6 +23,7 @@ from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.values.libraries import all_installed
 from mlops_assets.steps.decide.upcoming import data_first, not_loaded_yet
 from mlops_assets.steps.promote.pipelines import transformer_of
+from mlops_assets.world.alerts.webhooks import Webhooks
 from mlops_assets.world.catalogue import DbtParseError, exposures_of
 from mlops_assets.world.columns import refuse_unknown_columns
 from mlops_assets.world.files.state_files import DamagedFile
@@ -63,6 +64,7 @@ def examine(home: Home, models: Iterable[str] = (), *, platform: Platform | None
     A part that cannot be looked at because one before it is broken is left out.
     """
     findings = [*_installation(), *_home(home)]
+    findings += _tried("webhooks", lambda: _webhooks(home), "See the message.")
     platform = platform or Platform.of(home)
     findings += _tried("YAML", lambda: _yaml(platform), "Correct the file that is named.")
     dbt = list(_tried("dbt", lambda: _dbt(platform), "Correct the file that dbt names."))
@@ -118,6 +120,21 @@ def _home(home: Home) -> Iterator[Finding]:
         yield Finding("home", "broken", str(error), "See the message.")
         return
     yield Finding("home", "good", f"{home.root}, clock: {clock}")
+
+
+def _webhooks(home: Home) -> Iterator[Finding]:
+    """The receivers that are set in this environment."""
+    try:
+        webhooks = Webhooks.from_environment(home.root)
+    except ValueError as error:
+        fix = "Correct the variable, and start mlops up anew."
+        yield Finding("webhooks", "broken", str(error), fix)
+        return
+    if refusing := webhooks.refusing():
+        waits = "; ".join(f"{place} has taken no event since {at:%Y-%m-%d %H:%M} UTC" for place, at in refusing.items())
+        yield Finding("webhooks", "warning", waits, "mlops alerts test says what each answers.")
+    elif webhooks.urls:
+        yield Finding("webhooks", "good", f"{counted(len(webhooks.urls), 'receiver')}, none of them refuses")
 
 
 def _yaml(platform: Platform) -> Iterator[Finding]:

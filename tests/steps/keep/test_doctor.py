@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mlops_assets.core.record.entries import Pause
+from mlops_assets.core.record.outgoing import Outgoing
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.landing.nycflights13 import land
 from mlops_assets.steps.keep import doctor
 from mlops_assets.steps.keep.doctor import Finding, examine
 from mlops_assets.steps.promote.training import prepare
+from mlops_assets.world.alerts.webhooks import Reached, Webhooks
 from mlops_assets.world.home import Home, HomeSettings
 from mlops_assets.world.landed.sources import Sources
 from mlops_assets.world.platform import Platform
 from mlops_assets.world.record.replayed import SETTINGS
+from tests.hook_receiver import SECRET, receiving_hooks
 from tests.real_slice import World
 
 
@@ -67,6 +70,26 @@ def test_a_damaged_champion_and_a_full_disk_are_broken(world: World, monkeypatch
     assert [(f.state, f.fix) for f in findings if f.about == "disk"] == [
         ("broken", "Make room: mlops clean --dry-run says what may go.")
     ]
+
+
+def test_webhooks_that_are_set_wrong_or_refuse_are_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def webhooks() -> list[tuple[str, str]]:
+        return of(examine(world.home, ["flight_delay"]), "webhooks")
+
+    assert webhooks() == []
+    with receiving_hooks() as receiver:
+        monkeypatch.setenv("MLOPS_WEBHOOK_URLS", receiver.url)
+        ((state, what),) = webhooks()
+        assert (state, "MLOPS_WEBHOOK_SECRET signs no webhook" in what) == ("broken", True)
+        monkeypatch.setenv("MLOPS_WEBHOOK_SECRET", SECRET)
+        assert webhooks() == [("good", "1 receiver, none of them refuses")]
+        receiver.status = 500
+        event = Outgoing("1", "decision", "flight_delay", datetime(2013, 5, 1, tzinfo=UTC), {})
+        hooks = Webhooks.from_environment(world.home.root)
+        hooks.deliver(lambda *_: iter([]), Reached())
+        hooks.deliver(lambda reached, _: iter([(event, reached)]), Reached())
+        ((state, what),) = webhooks()
+        assert (state, what.startswith(f"{receiver.host} has taken no event since")) == ("warning", True)
 
 
 def test_broken_yaml_is_named_with_file_and_line_and_ends_nothing(world: World, tmp_path: Path) -> None:
