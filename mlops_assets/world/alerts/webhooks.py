@@ -274,4 +274,8 @@ async def _answer(url: str, body: bytes, headers: dict[str, str]) -> str:
     except TimeoutError:
         return f"it did not answer within {ANSWER_SECONDS:g} seconds"
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return f"{type(error).__name__}: {error}"
+        cause: BaseException = error
+        # "All connection attempts failed" is all that the outermost says of a refused connection.
+        while (inner := cause.__cause__ or cause.__context__) is not None and str(inner):
+            cause = inner
+        return f"{type(error).__name__}: {cause}"

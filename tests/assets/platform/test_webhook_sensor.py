@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import socket
 from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -120,20 +122,26 @@ def test_a_receiver_that_hangs_holds_up_no_other(
 ) -> None:
     monkeypatch.setattr(webhooks_module, "ANSWER_SECONDS", 0.2)
     slow = receiver.url.replace("/hook", "/slow")
-    with pytest.MonkeyPatch.context() as patch:
-        # A port that takes connections and never answers.
-        import socket
-
-        with socket.create_server(("127.0.0.1", 0)) as silent:
-            hanging = f"http://127.0.0.1:{silent.getsockname()[1]}/"
-            patch.setenv("MLOPS_WEBHOOK_URLS", f"{hanging}, {slow}")
-            told(home)
-            decide(home, "d1")
-            said = told(home)
+    # A port that takes connections and never answers.
+    with pytest.MonkeyPatch.context() as patch, socket.create_server(("127.0.0.1", 0)) as silent:
+        hanging = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        patch.setenv("MLOPS_WEBHOOK_URLS", f"{hanging}, {slow}")
+        told(home)
+        decide(home, "d1")
+        said = told(home)
     assert "has taken none since" in said
     assert "it did not answer within 0.2 seconds" in said
     assert said.endswith(f"{receiver.host} took 1 event")
     assert receiver.kinds == ["mlops.decision"]
+
+
+def test_a_receiver_that_is_not_there_is_told_with_the_cause(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        monkeypatch.setenv("MLOPS_WEBHOOK_URLS", f"http://127.0.0.1:{gone.getsockname()[1]}/hook?token=secret")
+    told(home)
+    decide(home, "d1")
+    assert f"(ConnectError: [Errno {errno.ECONNREFUSED}]" in (said := told(home))
+    assert "secret" not in said
 
 
 def test_a_receiver_that_never_ends_its_answer_is_not_listened_to(home: Home, receiver: HookReceiver) -> None:
