@@ -22,7 +22,7 @@ from mlops_assets.core.source_groups import Group
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.values.libraries import all_installed
 from mlops_assets.steps.decide.upcoming import data_first, not_loaded_yet
-from mlops_assets.steps.promote.pipelines import transformer_of
+from mlops_assets.steps.features.pipelines import transformer_of
 from mlops_assets.world.alerts.webhooks import Webhooks
 from mlops_assets.world.catalogue import DbtParseError, exposures_of
 from mlops_assets.world.columns import refuse_unknown_columns
@@ -205,7 +205,13 @@ def _model(platform: Platform, model: ModelSettings) -> Iterator[Finding]:
 
 
 def _columns(platform: Platform, model: ModelSettings) -> Iterator[Finding]:
-    """The columns and the transformer that it names."""
+    """The columns, the transformer and the device that it names."""
+    from mlops_assets.core.models.families.xgboost import NoGpu, require_device
+
+    try:
+        require_device(model.training.device)
+    except NoGpu as error:
+        yield Finding(model.name, "broken", str(error), "See the message; until then no training of it goes through.")
     try:
         transformer_of(platform, model)
     except WrongSetting as error:

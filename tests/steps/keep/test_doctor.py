@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from mlops_assets.core.models.families import xgboost
 from mlops_assets.core.record.entries import Pause
 from mlops_assets.core.record.outgoing import Outgoing
 from mlops_assets.core.settings import ModelSettings
@@ -137,6 +138,10 @@ def _blocks(model: ModelSettings) -> ModelSettings:
     return model.model_copy(update={"monitoring": model.monitoring.model_copy(update={"performance": performance})})
 
 
+def _on_gpu(model: ModelSettings) -> ModelSettings:
+    return model.model_copy(update={"training": replace(model.training, device="cuda")})
+
+
 def _watched(model: ModelSettings) -> ModelSettings:
     on = model.retrain.changed({"on": [{"drift": {"psi": 0.2, "features": ["feat_flight__distnce"]}}]})
     return model.model_copy(update={"retrain": on})
@@ -155,6 +160,7 @@ def test_nothing_is_trained_from_a_day_to_come(world: World) -> None:
     ("change", "told"),
     [
         (_from_a_day_to_come, "training.window is since: 2999-01-01, and by the model's clock it is 20"),
+        (_on_gpu, "training.device is cuda, and XGBoost finds no GPU on this machine. Set training.device: cpu"),
         (_label, "its label is is_later, and lbl_flight_delay has is_late"),
         (lambda m: m.model_copy(update={"grain": "month"}), "its grain is month, and its sources land by day, none"),
         (_blocks, "monitoring.performance.blocks names 'customer', which is neither a column of lbl_flight_delay nor"),
@@ -169,6 +175,7 @@ def test_nothing_is_trained_from_a_day_to_come(world: World) -> None:
 def test_what_does_not_fit_together_is_told(
     world: World, monkeypatch: pytest.MonkeyPatch, change: Callable[[ModelSettings], Any], told: str
 ) -> None:
+    monkeypatch.setattr(xgboost, "_lacks_gpu", lambda: "XGBoost finds no GPU on this machine")
     changed = change(Platform.of(world.home).models()["flight_delay"])
     monkeypatch.setattr(Platform, "models", lambda _: {"flight_delay": changed})
     monkeypatch.setattr(doctor, "_feast", lambda _: iter(()))
