@@ -110,6 +110,19 @@ def test_a_family_that_cannot_be_fitted_is_named_and_not_chosen() -> None:
         )
 
 
+def test_several_that_go_on_are_trained_anew_while_there_is_nothing_to_go_on_from() -> None:
+    found = chosen("linear", families=("river_continued", "sgd_continued"))
+    assert [(t.family, t.score is None) for t in found.tried] == [
+        ("river_continued", True),
+        ("river", False),
+        ("sgd_continued", True),
+        ("sgd", False),
+    ]
+    assert found.family in ("river", "sgd")
+    beside = chosen("linear", families=("sgd_continued", "sgd"))
+    assert [t.family for t in beside.tried] == ["sgd_continued", "sgd"]
+
+
 def test_with_a_champion_its_boosting_can_go_on() -> None:
     frame, y, times = rows("hill")
     cut = datetime(2013, 1, 25, tzinfo=UTC)
