@@ -11,7 +11,7 @@ judged, all families are judged on the same rows, and none of these rows are the
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -102,13 +102,18 @@ def choose(rows: LabelledRows, goal: Goal, champion: Champion | None = None) -> 
     cannot = {name: _cannot_continue(name, champion, goal.columns, goal.task, labels) for name in going_on}
     if not others and cannot[first]:
         return Chosen(first.removesuffix(CONTINUED), (Tried(first, None, why_not=cannot[first]),))
+    idle: list[Tried] = []
+    if all(cannot.get(name) for name in (first, *others)):
+        # Each is trained anew, as one alone is. Where one can go on, it does: a search each time is what it saves.
+        idle = [Tried(name, None, why_not=why) for name, why in cannot.items()]
+        first, *others = (name.removesuffix(CONTINUED) for name in (first, *others))
     judge = metric_called(goal.metric)
     days = days_of(rows.event_time, len(rows.frame))
     some = _sample(len(rows.frame), settings.seed)
     trial = _Backtest(rows.frame.iloc[some].reset_index(drop=True), labels[some], days[some], goal, judge)
-    tried = trial.attempts([first], cannot, listed=(first, *others))
-    if not any(_reaches(attempt, settings.floor, judge) for attempt in tried):
-        tried += trial.attempts(others, cannot, listed=(first, *others))
+    tried = [*idle, trial.of(first, cannot.get(first, ""))]
+    if not _reaches(tried[-1], settings.floor, judge):
+        tried += [trial.of(name, cannot.get(name, "")) for name in others]
     judged = [attempt for attempt in tried if attempt.score is not None]
     if not judged:
         raise CannotTrain(
@@ -188,26 +193,10 @@ class _Backtest:
     goal: Goal
     judge: Metric
 
-    def attempts(self, families: Sequence[str], cannot: Mapping[str, str], *, listed: Sequence[str]) -> list[Tried]:
-        """Try families; one that has nothing to go on from is trained anew, as if it stood alone.
-
-        Args:
-            families: their names.
-            cannot: why one cannot go on; empty where it can.
-            listed: all that are tried: one of these needs no stand-in beside it.
-        """
-        tried: list[Tried] = []
-        for family in families:
-            if not (why := cannot.get(family, "")):
-                tried.append(self.of(family))
-                continue
-            tried.append(Tried(family, None, why_not=why))
-            if (anew := family.removesuffix(CONTINUED)) not in listed:
-                tried.append(self.of(anew))
-        return tried
-
-    def of(self, family: str) -> Tried:
+    def of(self, family: str, cannot_continue: str) -> Tried:
         """Try one family."""
+        if cannot_continue:
+            return Tried(family, None, why_not=cannot_continue)
         judged = np.flatnonzero(self.days >= newest_days(self.days, self.goal.settings.validation_share))
         try:
             recipe, base = self._start(family, self.days[judged].min())
