@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from mlops_assets.core.limits.ranges import WrongSetting
+from mlops_assets.core.models.matrix import CannotTrain
 from mlops_assets.core.models.training_window import TrainingWindow
 from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.settings import ModelSettings
@@ -22,7 +23,7 @@ from mlops_assets.core.source_groups import Group
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.values.libraries import all_installed
 from mlops_assets.steps.decide.upcoming import data_first, not_loaded_yet
-from mlops_assets.steps.features.pipelines import transformer_of
+from mlops_assets.steps.features.pipelines import try_pipeline
 from mlops_assets.world.alerts.webhooks import Webhooks
 from mlops_assets.world.catalogue import DbtParseError, exposures_of
 from mlops_assets.world.columns import refuse_unknown_columns
@@ -213,11 +214,13 @@ def _columns(platform: Platform, model: ModelSettings) -> Iterator[Finding]:
     except NoGpu as error:
         yield Finding(model.name, "broken", str(error), "See the message; until then no training of it goes through.")
     try:
-        transformer_of(platform, model)
+        try_pipeline(platform, model)
     except WrongSetting as error:
         place = next((place for place in platform.pipeline_places(model) if place.is_file()), None)
         fix = f"Write {place} anew." if place else f"Write the file, or correct {platform.settings_file(model)}."
         yield Finding(model.name, "broken", str(error), fix)
+    except CannotTrain as error:
+        yield Finding(model.name, "broken", error.why, error.remedy)
     try:
         refuse_unknown_columns(model, platform.catalogue)
     except WrongSetting as error:
