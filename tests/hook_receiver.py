@@ -23,12 +23,18 @@ class HookReceiver:
     status: int = 204
     seconds: float = 0.0
     talks_on: bool = False
+    drips: bool = False
     taken: list[dict[str, Any]] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/hook?token=secret-in-the-address"
+
+    @property
+    def host(self) -> str:
+        """What a person is shown of it."""
+        return f"127.0.0.1:{self.port}"
 
     @property
     def kinds(self) -> list[str]:
@@ -48,6 +54,13 @@ def receiving_hooks() -> Iterator[HookReceiver]:
                 assert self.headers["content-type"] == "application/cloudevents+json"
                 here.taken.append(Webhook(SECRET).verify(body, dict(self.headers)))
                 here.ids.append(self.headers["webhook-id"])
+            with suppress(OSError):
+                if here.drips:
+                    self.wfile.write(b"HTTP/1.1 204 No Content\r\n")
+                while here.drips:
+                    self.wfile.write(b"x: y\r\n")
+                    self.wfile.flush()
+                    time.sleep(0.05)
             self.send_response(here.status)
             self.end_headers()
             with suppress(OSError):

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 import duckdb
 
+from mlops_assets.core.values.display import BREAK
 from mlops_assets.landing import nycflights13
 
 _TYPES = {"time_hour": "TIMESTAMPTZ", "tailnum": "VARCHAR", "flight": "BIGINT"} | dict.fromkeys(
@@ -31,7 +32,7 @@ def linked(metadata: Any) -> Path:
     """The file that a link in a materialization's metadata leads to; what is shown of it is its name."""
     shown, uri = re.fullmatch(r"\[(.+)\]\((file://.+)\)", metadata.value).groups()
     path = Path(unquote(urlsplit(uri).path))
-    assert shown.replace("\\", "") == path.name
+    assert shown.replace("\\", "").replace(BREAK, "") == path.name
     assert path.exists()
     return path
 

@@ -11,7 +11,7 @@ import dagster as dg
 from pydantic import BaseModel
 
 from mlops_assets.assets.freshness_policies import source_policy
-from mlops_assets.assets.metadata import measured
+from mlops_assets.assets.metadata import link_to, measured
 from mlops_assets.assets.partitions import (
     PartitionCalendar,
     declared_calendar,
@@ -155,7 +155,7 @@ def _of_days(intake: Intake, hours: Mapping[str, int]) -> dict[str, int]:
 
 
 def _metadata(intake: Intake, outcome: Outcome) -> dict[str, Any]:
-    metadata: dict[str, Any] = {"path": str(intake.lake.folder("raw", intake.source.name))}
+    metadata: dict[str, Any] = {"path": link_to(intake.lake.folder("raw", intake.source.name))}
     if outcome.notes:
         metadata["notes"] = _noted(outcome)
     if outcome.without_file:

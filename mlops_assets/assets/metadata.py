@@ -68,13 +68,13 @@ def readable(value: Any) -> Any:
 
 
 def link_to(path: str | Path) -> dg.MarkdownMetadataValue:
-    """A file or folder as a link that shows its name alone.
+    """A file or folder as a link that shows its name alone, which may break where it is long, as a hash is.
 
     Dagster never breaks a path: one of 80 characters widens the table, and at 1,400 pixels pushes the reason off the
     page.
     """
     place = Path(path).resolve()
-    return dg.MetadataValue.md(f"[{place.name.replace('_', chr(92) + '_')}]({place.as_uri()})")
+    return dg.MetadataValue.md(f"[{breakable(place.name).replace('_', chr(92) + '_')}]({place.as_uri()})")
 
 
 def markdown_value(text: str) -> dg.MarkdownMetadataValue:

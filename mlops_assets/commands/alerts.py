@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import typer
 from rich.markup import escape
@@ -17,7 +16,7 @@ from mlops_assets.core.record.incidents import SEVERITIES, Message, Report, Seve
 from mlops_assets.core.record.outgoing import Outgoing
 from mlops_assets.world.alerts.channels import URLS, Channels
 from mlops_assets.world.alerts.incidents import Incidents
-from mlops_assets.world.alerts.webhooks import Webhooks
+from mlops_assets.world.alerts.webhooks import Webhooks, place_of
 from mlops_assets.world.home import Home
 
 app = typer.Typer(
@@ -40,10 +39,10 @@ def test(
             sent, refused = sent + 1, refused + (not taken)
             where = channel.url(privacy=True).partition("?")[0] if channel else "a URL that Apprise does not know"
             say(escape(f"{route}: {where} {'took it' if taken else 'did not take it'}"))
-    for url in webhooks.urls if severity is None else ():
+    for number, url in enumerate(webhooks.urls if severity is None else (), start=1):
         why = webhooks.post(url, _trial_event())
         sent, refused = sent + 1, refused + bool(why)
-        say(escape(f"webhook: {urlsplit(url).hostname} {f'did not take it: {why}' if why else 'took it'}"))
+        say(escape(f"webhook {number}: {place_of(url)} {f'did not take it: {why}' if why else 'took it'}"))
     if not sent:
         raise ValueError(
             f"No channel is set{f' for {severity}' if severity else ''}: alerts stand in $MLOPS_HOME/alerts.jsonl and "

@@ -18,7 +18,7 @@ PORT = 8080
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(epilog=example("mlops serve", "mlops serve --host 0.0.0.0 --port 8080"))(serve)
-    app.command(epilog=example("mlops api-key shop --scope predict"))(api_key)
+    app.command(epilog=example("mlops api-key shop --scope predict", "mlops api-key ci --scope retrain"))(api_key)
 
 
 def serve(
@@ -51,11 +51,14 @@ def serve(
 
 def api_key(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Whose key it is; logs say this name.")],
-    scope: Annotated[str, typer.Option(help="What it opens: predict, drift, admin, or several as predict+drift.")],
+    scope: Annotated[
+        list[str],
+        typer.Option(help="What it opens: predict, drift, retrain or admin; several as predict+drift, or repeated."),
+    ],
 ) -> None:
     """Make an API key: the key for the caller, and the line with its hash for the service. Nothing is kept."""
     from mlops_assets.serving.http.keys import new_key
 
-    key, line = new_key(name, scope.split("+"))
+    key, line = new_key(name, "+".join(scope).split("+"))
     say(f"Give to {name}:  {key}")
     say(f"Add to MLOPS_API_KEYS_FILE:  {line}")

@@ -22,6 +22,8 @@ import typer
 from mlops_assets.commands import running
 from mlops_assets.commands.console import example, say, use_home
 from mlops_assets.commands.services import HOST, Service, require_free, stop_all, stop_signals, wait_until_up
+from mlops_assets.core.record.plain_values import counted
+from mlops_assets.world.alerts.webhooks import URLS, Webhooks
 from mlops_assets.world.home import Home
 from mlops_assets.world.project import PROJECT
 
@@ -91,6 +93,7 @@ def up(
                         "Metrics": f"http://{HOST}:{metrics_port}/metrics" if metrics_port else "none",
                         "Serving": f"http://{HOST}:{serve_port}/readyz" if serve_port else "none",
                         "Traffic": f"{traffic:g} requests a second to each model" if traffic else "none (--traffic 5)",
+                        "Webhooks": _webhooks(place),
                     },
                 )
                 _watch(services, stop)
@@ -179,6 +182,15 @@ def _traffic(home: Home, port: int, rate: float) -> Service:
         log=home.root / "logs" / "traffic.log",
         leader_first=True,
     )
+
+
+def _webhooks(home: Home) -> str:
+    """Who is told by programs; what is set wrong would else stand in the sensor's ticks alone."""
+    try:
+        urls = Webhooks.from_environment(home.root).urls
+    except ValueError as error:
+        return f"{error} Correct it, and start mlops up anew."
+    return counted(len(urls), "receiver") if urls else f"none ({URLS})"
 
 
 def _say_addresses(home: Home, addresses: dict[str, str]) -> None:

@@ -108,7 +108,16 @@ class ModelSettings(Settings):
     def _monitoring_fits_the_task(self) -> ModelSettings:
         if self.monitoring.interval is not None and self.task != "regression":
             raise ValueError(f"monitoring.interval is for a regression, and the task is {self.task}: remove it.")
+        if metric(self.metric).of_bounds:
+            points = next(name for name in metrics_for(self.task) if not metric(name).of_bounds)
+            raise ValueError(
+                f"metric: {self.metric} is measured on bounds, and trainings and the gate score predictions: set "
+                f"metric: {points}, for example, and hold {self.metric} under monitoring.limits, with "
+                "monitoring.interval."
+            )
         known = [*metrics_for(self.task), *([PROFIT] if self.monitoring.costs else [])]
+        if self.monitoring.interval is None and (bounds := [m for m in self.monitoring.metrics if metric(m).of_bounds]):
+            raise ValueError(f"monitoring.metrics names {bounds[0]} without effect: {NEEDS_BOUNDS.format(bounds[0])}")
         for name in self.limits:
             if name == self.metric or name not in known:
                 others = ", ".join(other for other in known if other != self.metric)

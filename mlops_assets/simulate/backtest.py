@@ -27,7 +27,7 @@ from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.stats.metrics import metric, profit
 from mlops_assets.core.time.windows import Window, closed_windows
 from mlops_assets.simulate.policy_files import own_policy
-from mlops_assets.steps.promote.pipelines import transformer_of
+from mlops_assets.steps.features.pipelines import transformer_of
 from mlops_assets.steps.promote.training import search
 from mlops_assets.steps.watch.calendar_features import declared_cycles
 from mlops_assets.world.blocks import lasting_blocks_of

@@ -32,9 +32,9 @@ from mlops_assets.core.stats.metrics import metric
 from mlops_assets.core.time.windows import Window, local_days
 from mlops_assets.simulate.lives_compared import ScoredPeriod
 from mlops_assets.steps.decide.refits import TRAINING_WINDOW
+from mlops_assets.steps.features.pipelines import transformer_of
 from mlops_assets.steps.predict.predictions import read_scores
 from mlops_assets.steps.predict.references import score_matrix
-from mlops_assets.steps.promote.pipelines import transformer_of
 from mlops_assets.steps.promote.training import search
 from mlops_assets.world.atomic import write_bytes, write_text
 from mlops_assets.world.files.state_files import read_state

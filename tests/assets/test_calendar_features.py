@@ -23,10 +23,10 @@ WEEKDAY = "feat_flight__scheduled_weekday"
 SEATS = "feat_flight__plane_seats"
 
 
-def watched(world: World, days: int = 1) -> World:
+def watched(world: World, days: int = 1, *, first: int = 0) -> World:
     end = COLD_START + timedelta(days=days)
     world.home.configure(replace(world.home.settings, until=midnight(end, world.model.timezone)))
-    world.watch(COLD_START, end)
+    world.watch(COLD_START + timedelta(days=first), end)
     return world
 
 
@@ -62,6 +62,16 @@ def test_a_week_compares_it(world: World) -> None:
     _, table = newest(watched(world.with_settings(monitoring={"window": "7d every 1d"}), 7))
     assert pd.isna(table.loc[WEEKDAY, "why"])
     assert table.loc[WEEKDAY, "psi"] < 0.2
+
+
+def test_a_week_in_the_middle_of_which_predictions_begin_does_not(world: World) -> None:
+    entries = [{"drift": {"psi": 0.2, "features": [WEEKDAY]}}]
+    weekly = watched(world.with_settings(monitoring={"window": "week"}, retrain=agreed(*entries)), 7, first=4)
+    summary, table = newest(weekly)
+    assert "the window holds only a part of the week" in table.loc[WEEKDAY, "why"]
+    assert not any(WEEKDAY in finding.features for finding in summary.findings)
+    (trigger,) = [r for r in consider(weekly.platform, weekly.model)[1].triggers if r.window == summary.window]
+    assert trigger.passed is None
 
 
 def declared(catalogue: Catalogue, cycles: Mapping[str, Any]) -> Catalogue:

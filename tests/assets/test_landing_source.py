@@ -221,6 +221,7 @@ def test_a_required_source_misses_a_file_an_optional_one_does_not(tmp_path: Path
     result = home.run(DAY, NEXT, more=[downstream()])
     assert verdict(result) == (True, "")
     last = result.asset_materializations_for_node("raw_orders")[-1]
+    assert last.metadata["path"].value.startswith("[orders](file://"), "a bare path does not break, and widens the page"
     assert last.metadata["without_file"].value == str(NEXT)
     assert result.success
 

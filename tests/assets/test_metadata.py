@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mlops_assets.assets.metadata import markdown_value
+from mlops_assets.assets.metadata import link_to, markdown_value
 from mlops_assets.assets.retrain_time import time_to_retrain
 from mlops_assets.core.record.entries import Decision
 from mlops_assets.core.values.display import BREAK, ROOM
@@ -115,3 +115,10 @@ def test_a_long_word_in_a_reason_does_not_widen_the_page() -> None:
     assert max(len(piece) for piece in re.split(rf"[\s{BREAK}]", told.replace("&lt;", "<"))) <= ROOM
     table = markdown_table([["x" * 60, 1]], header=["name", "n"])
     assert BREAK not in markdown_value(table).value
+
+
+def test_a_file_that_is_called_by_its_hash_does_not_widen_the_page(tmp_path: Path) -> None:
+    name = f"{'2a3751317fcb3ddd' * 4}.parquet"
+    shown, _, target = link_to(tmp_path / name).value.partition("](")
+    assert max(map(len, shown.removeprefix("[").split(BREAK))) <= ROOM
+    assert (shown.removeprefix("[").replace(BREAK, ""), target) == (name, f"{(tmp_path / name).as_uri()})")

@@ -93,6 +93,14 @@ def test_limits_of_further_metrics_are_read_and_their_metrics_reported() -> None
             "interval_coverage is measured on bounds .*set monitoring.interval, for example 0.9",
         ),
         (
+            "{task: regression, metric: mae, monitoring: {metrics: [interval_coverage]}}",
+            "monitoring.metrics names interval_coverage without effect.*set monitoring.interval, for example 0.9",
+        ),
+        (
+            "{task: regression, metric: interval_coverage, monitoring: {interval: 0.9}}",
+            "measured on bounds, and trainings and the gate score predictions: set metric: rmse, for example, and hold",
+        ),
+        (
             "{monitoring: {drift: {max_share: 1}}, retrain: {on: [drift]}}",
             "drift can never ask, as monitoring.drift.max_share is 1",
         ),

@@ -123,6 +123,43 @@ def test_a_file_that_is_not_there_or_holds_a_model_is_refused_before_a_join(drif
     assert only(world.platform.ledger.entries(MODEL), Decision)[-1].id == request.tags["mlops/decision"]
 
 
+def documented(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What the code of docs/training.md writes, typed in as it stands."""
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"(?s)```python\n(import skops.io.*?)```", page)
+    (place := folder / "mlops_assets" / "defs" / MODEL).mkdir(parents=True)
+    with monkeypatch.context() as patch:
+        patch.chdir(folder)
+        exec(code, {})
+    return skops.io.load(place / NAMED)
+
+
+def test_the_doctor_says_what_a_training_would_refuse(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking = world.with_settings(training={"families": ["linear"], "pipeline": NAMED}).model
+    monkeypatch.setattr(type(world.platform), "models", lambda _: {MODEL: asking})
+
+    def broken(transformer: Any) -> list[tuple[str, str]]:
+        file = write(world, transformer)
+        findings = [f for f in examine(world.home, [MODEL]) if f.about == MODEL and f.state == "broken"]
+        assert all(str(file) in finding.what for finding in findings)
+        return [(finding.what.partition(": ")[2], finding.fix) for finding in findings]
+
+    assert broken(usual(world)) == []
+    assert broken(documented(tmp_path, monkeypatch)) == []
+    ((what, fix),) = broken(make_pipeline(SimpleImputer(), StandardScaler()))
+    assert what.startswith("the transformer of training.pipeline cannot be fitted (Cannot use mean strategy")
+    assert fix.startswith("Correct it, or the features that it names; there are feat_")
+    lacks = ColumnTransformer([("one", StandardScaler(), ["feat_flight__gone"])])
+    assert (
+        "cannot be fitted (Some column names are not columns of the dataframe: {'feat_flight__gone'})"
+        in broken(lacks)[0][0]
+    )
+    strict = ColumnTransformer([("texts", OneHotEncoder(), ["feat_flight__flight_carrier"])])
+    assert "takes no row in which everything is missing" in broken(strict)[0][0]
+
+
 def test_the_doctor_names_a_transformer_that_cannot_be_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     asking = world.with_settings(training={"pipeline": NAMED}).model
     monkeypatch.setattr(type(world.platform), "models", lambda _: {MODEL: asking})

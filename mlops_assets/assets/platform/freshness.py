@@ -3,8 +3,9 @@
 Here: what the checks say by the home's clock, and one tick of the sensor, which reports them and builds again what is
 behind. Not here: the measure (`steps.land.lags`), what Dagster is told beside (`assets.freshness_policies`).
 
-A check is reported when its answer or its newest data changes, by the sensor and without a run: a run of its own for
-each would cost seconds to say that nothing has happened. By hand it can be executed like any other.
+A check is reported when its answer or its newest data changes, or its asset has been materialized anew, for Dagster's
+pages show the checks of the newest materialization alone. The sensor does it, without a run: one for each would cost
+seconds to say that nothing has happened. By hand it can be executed like any other.
 """
 
 import hashlib
@@ -104,12 +105,14 @@ def _checked(
         return [], context.cursor  # A replay's instance has no readers, and its time stands still between two ticks.
     loaded = graph_of(context).asset_check_keys
     known: dict[str, str] = json.loads(context.cursor or "{}")
+    events = [event for event in _evaluations(platform) if event.asset_check_key in loaded]
+    records = context.instance.get_asset_records([event.asset_key for event in events])
+    built = {each.asset_entry.asset_key: each.asset_entry.last_materialization_storage_id for each in records}
     now, news = {}, []
-    for event in _evaluations(platform):
-        if event.asset_check_key in loaded:
-            name = event.asset_check_key.to_user_string()
-            now[name] = _state(event)
-            news += [] if known.get(name) == now[name] else [event]
+    for event in events:
+        name = event.asset_check_key.to_user_string()
+        now[name] = f"{_state(event)} {built.get(event.asset_key) or ''}".strip()
+        news += [] if known.get(name) == now[name] else [event]
     return news, json.dumps(now, sort_keys=True)
 
 

@@ -74,7 +74,7 @@ def decide(
     action, rule, reasons = conclude(evidence, policy, history, now)
     # First where it is what asked for a change, else after what decided.
     failing = [evidence.failing] if evidence.failing and evidence.failing not in reasons else []
-    reasons = (*reasons, *failing, *evidence.events)
+    reasons = (*reasons, *failing, *_unasked(evidence, policy), *evidence.events)
     fingerprint, agreed = evidence.fingerprint(), policy.to_dict()
     key = canonical_json([evidence.model, fingerprint, agreed, action, rule])
     return Decision(
@@ -93,6 +93,13 @@ def decide(
         question=asked(evidence, action, rule) if action in PROPOSALS else None,
         id=hashlib.sha256(key.encode()).hexdigest()[:16],
     )
+
+
+def _unasked(evidence: Evidence, policy: RetrainPolicy) -> tuple[str, ...]:
+    """A changed definition that by the policy asks for nothing: nobody would hear of it."""
+    if not evidence.definition or policy.definition_change:
+        return ()
+    return (f"{evidence.definition} It starts no training by itself: `mlops retrain {evidence.model} --reason '...'`.",)
 
 
 def is_news(decision: Decision, history: History) -> bool:

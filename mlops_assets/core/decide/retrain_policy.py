@@ -63,7 +63,7 @@ class RetrainPolicy:
         growth: new labels, as a share of those known when the champion was trained, that start a candidate (never a
             promotion), 0.5 by default: what more rows are worth goes with their logarithm. `never` switches it off.
         definition_change: whether a changed definition (features added, gone or of another kind, edited SQL, another
-            task) starts a candidate, true by default; once for each definition.
+            transformer or task) starts a candidate, true by default; once for each definition.
         max_novelty: share of rows unlike those the champion was trained on (outside their joint support; 0.01 is
             usual) above which a candidate is started, off by default: what new rows are worth, the probe measures.
         min_matured_labels: fewest new labels to train for, 200 by default; the first model needs as many to be judged

@@ -102,12 +102,17 @@ def choose(rows: LabelledRows, goal: Goal, champion: Champion | None = None) -> 
     cannot = {name: _cannot_continue(name, champion, goal.columns, goal.task, labels) for name in going_on}
     if not others and cannot[first]:
         return Chosen(first.removesuffix(CONTINUED), (Tried(first, None, why_not=cannot[first]),))
+    idle: list[Tried] = []
+    if all(cannot.get(name) for name in (first, *others)):
+        # Each is trained anew, as one alone is. Where one can go on, it does: a search each time is what it saves.
+        idle = [Tried(name, None, why_not=why) for name, why in cannot.items()]
+        first, *others = (name.removesuffix(CONTINUED) for name in (first, *others))
     judge = metric_called(goal.metric)
     days = days_of(rows.event_time, len(rows.frame))
     some = _sample(len(rows.frame), settings.seed)
     trial = _Backtest(rows.frame.iloc[some].reset_index(drop=True), labels[some], days[some], goal, judge)
-    tried = [trial.of(first, cannot.get(first, ""))]
-    if not _reaches(tried[0], settings.floor, judge):
+    tried = [*idle, trial.of(first, cannot.get(first, ""))]
+    if not _reaches(tried[-1], settings.floor, judge):
         tried += [trial.of(name, cannot.get(name, "")) for name in others]
     judged = [attempt for attempt in tried if attempt.score is not None]
     if not judged:

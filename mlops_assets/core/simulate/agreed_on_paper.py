@@ -37,7 +37,7 @@ from mlops_assets.core.simulate.life_settings import Version
 from mlops_assets.core.simulate.rules_of_thumb import comparing
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.stats.metrics import metric
-from mlops_assets.core.time.calendar_cycles import part_of_cycle, weekly
+from mlops_assets.core.time.calendar_cycles import lacks_weekdays, part_of_cycle, weekly
 from mlops_assets.core.time.windows import Window
 
 _TIME = "_time"
@@ -107,14 +107,16 @@ class PaperTriggers:
         """Feature -> why it is left out, as in production."""
         rows, window, current = self.labels.rows, self.labels.windows[number], self.labels.of_window(number)
         cycles = dict(rows.cycles)
-        if part_of_cycle("week", window) and isinstance(rows.x, pd.DataFrame):
+        lacks = lacks_weekdays(rows.times[champion.rows], rows.times[current], tz=self.zone)
+        if part_of_cycle("week", window, lacks_weekdays=lacks) and isinstance(rows.x, pd.DataFrame):
             spread = np.linspace(0, len(champion.rows) - 1, min(_SAMPLE, len(champion.rows))).astype(np.int64)
             then, now = (
                 rows.take(where).assign(**{_TIME: rows.times[where]}) for where in (champion.rows[spread], current)
             )
             names = [name for name in rows.x.columns if name not in cycles]
             cycles |= dict.fromkeys(weekly(then, now, names, time=_TIME, tz=self.zone), "week")
-        return {name: why for name, cycle in cycles.items() if (why := part_of_cycle(cycle, window))}
+        whys = {name: part_of_cycle(cycle, window, lacks_weekdays=lacks) for name, cycle in cycles.items()}
+        return {name: why for name, why in whys.items() if why}
 
     def _is_new(self, trigger: OnPerformance, stretch: Window, champion: Version) -> bool:
         """Whether a stretch begins after the champion's training, and is not the one that was judged before."""

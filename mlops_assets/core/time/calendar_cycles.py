@@ -33,12 +33,33 @@ _COVERED = 0.9
 once say nothing about what returns."""
 
 
-def part_of_cycle(cycle: Cycle, window: Window) -> str:
-    """Why a column of this cycle is not compared in a window; empty where the window holds the whole cycle."""
+def part_of_cycle(cycle: Cycle, window: Window, *, lacks_weekdays: bool = False) -> str:
+    """Why a column of this cycle is not compared in a window; empty where the window holds the whole cycle.
+
+    Args:
+        cycle: of the column.
+        window: its length counts.
+        lacks_weekdays: whether its rows do not fill it (`lacks_weekdays`).
+    """
     # On days on which clocks change a week is an hour shorter.
-    if window.end - window.start >= CYCLES[cycle] - timedelta(hours=1):
+    if window.end - window.start >= CYCLES[cycle] - timedelta(hours=1) and not lacks_weekdays:
         return ""
     return f"{BY_CALENDAR}, and the window holds only a part of the {cycle}.{_NO_NEWS}"
+
+
+def lacks_weekdays(reference: Any, window: Any, *, tz: str) -> bool:
+    """Whether a window has no row of a weekday that the reference has on two days or more.
+
+    The first window of a champion begins where its predictions do, in the middle of a week, say.
+
+    Args:
+        reference: the time of each of its rows.
+        window: the same.
+        tz: whose weekdays.
+    """
+    weekdays, _ = _weeks(reference, tz)
+    returns = weekdays[_on_two_days(weekdays, local_days(reference, tz))]
+    return not set(returns.tolist()) <= set(next(_weeks(window, tz)).tolist())
 
 
 def why_silent(why: str) -> str:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from cloudevents.core.bindings.http import HTTPMessage, from_http_event
+from cloudevents.core.bindings.http import HTTPMessage, from_http
 from cloudevents.core.exceptions import BaseCloudEventException
+from cloudevents.core.formats.json import JSONFormat
+from cloudevents.core.v1.event import CloudEvent
 from fastapi import APIRouter, Header, Request, Response
 from pydantic import Field, ValidationError
 from starlette.concurrency import run_in_threadpool
@@ -30,14 +32,15 @@ from mlops_assets.steps.decide.asked_parameters import with_parameters
 from mlops_assets.steps.decide.retrain_events import Conflict, RetrainEvent, TrainingWish, ask, event
 from mlops_assets.world.platform import Platform
 
-CLOUD_EVENT = "application/cloudevents+json"
+CLOUD_EVENT, _BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
+_REQUIRED = ("specversion", "id", "source", "type")
 
 
 class RetrainRequest(Strict):
     """A training that is asked for."""
 
     model: str = Field(pattern=MODEL_NAME, description="The monitored model.")
-    reason: str = Field(min_length=1, max_length=2_000, description="Why; it goes on record.")
+    reason: str = Field(min_length=1, max_length=2_000, pattern=r"\S", description="Why; it goes on record.")
     force: bool = Field(default=False, description="Although the model is frozen.")
     parameters: dict[str, Any] = Field(
         default_factory=dict,
@@ -94,16 +97,28 @@ def router(platform: Platform) -> APIRouter:
 async def _asked(request: Request) -> tuple[RetrainRequest, str]:
     """The request, and the key that its sender gave it: a CloudEvent is one by its source and id."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != CLOUD_EVENT and "ce-specversion" not in request.headers:
+    if kind == _BATCH:
+        raise WrongBody(415, f"a batch of CloudEvents is not taken: send each by itself, as {CLOUD_EVENT}")
+    if kind != CLOUD_EVENT and not any(name.startswith("ce-") for name in request.headers):
         return await body_of(request, RetrainRequest), ""
     try:
-        sent = from_http_event(HTTPMessage(headers=dict(request.headers), body=await request.body()))
+        sent = from_http(HTTPMessage(dict(request.headers), await request.body()), JSONFormat(), _as_sent)
     except (BaseCloudEventException, ValueError, AttributeError, TypeError) as error:
         raise WrongBody(400, f"the body is no CloudEvent 1.0: {error}") from error
+    data = sent.get_data()
+    if not isinstance(data, dict):
+        raise WrongBody(422, "the event's data are not what is expected: send a JSON object with model and reason")
     try:
-        return RetrainRequest.model_validate(sent.get_data()), f"{sent.get_source()}#{sent.get_id()}"
+        return RetrainRequest.model_validate(data), f"{sent.get_source()}#{sent.get_id()}"
     except ValidationError as error:
         raise wrong(error) from error
+
+
+def _as_sent(attributes: dict[str, Any], data: dict[str, Any] | str | bytes | None) -> CloudEvent:
+    """The event with the attributes that it came with: the library makes up an id, so that no repetition is known."""
+    if lacking := [name for name in _REQUIRED if name not in attributes]:
+        raise ValueError(f"it has no {' and no '.join(lacking)}")
+    return CloudEvent(attributes, data)
 
 
 def _ask(platform: Platform, asked: RetrainRequest, by: str, key: str) -> Response:

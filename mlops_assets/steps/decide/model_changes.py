@@ -14,10 +14,13 @@ from mlops_assets.core.decide.evidence import Novelty
 from mlops_assets.core.drift import feature_faults
 from mlops_assets.core.drift.feature_faults import named
 from mlops_assets.core.drift.multivariate import Support
+from mlops_assets.core.limits.ranges import WrongSetting
 from mlops_assets.core.models.matrix import FeatureColumn
+from mlops_assets.core.models.recipe import Recipe
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.steps.decide.looks import counts_since
 from mlops_assets.steps.features.code_versions import CONSTANT, FEATURE_CODE, built_code, outdated
+from mlops_assets.steps.features.pipelines import transformer_of
 from mlops_assets.steps.watch import classes as class_steps
 from mlops_assets.steps.watch.windows.drift_summary import DriftSummary
 from mlops_assets.steps.watch.windows.performance_summary import PerformanceSummary
@@ -50,7 +53,7 @@ def changed_definition(platform: Platform, model: ModelSettings) -> str:
     differences = _differences(recipe.columns, [c for c in platform.data(model).columns if c.name not in known])
     if recipe.task != model.task:
         differences.append(f"the task was {recipe.task} and is {model.task}")
-    differences += _other_code(platform, model, newest)
+    differences += [*_other_code(platform, model, newest), *_other_transformer(platform, model, recipe)]
     trained = f"The definition has changed since version {newest.version} was trained"
     return f"{trained}: {'; '.join(differences)}." if differences else ""
 
@@ -60,6 +63,20 @@ def _other_code(platform: Platform, model: ModelSettings, version: ModelVersion)
     before, now = json.loads(version.tags.get(FEATURE_CODE, "{}")), built_code(platform.lake)
     changed = [view for view in model.features if view in before and now.get(view, before[view]) != before[view]]
     return [f"the SQL of {named(changed)}"] if changed else []
+
+
+def _other_transformer(platform: Platform, model: ModelSettings, recipe: Recipe) -> list[str]:
+    """Whether rows go through something else first than those of a recipe did."""
+    try:
+        before, now = recipe.transformer, transformer_of(platform, model)
+    except WrongSetting:
+        # A training is refused with the remedy, and the doctor says it; until then nothing else is there to be used.
+        return []
+    if before is None or now is None:
+        return [f"training.pipeline is {'new' if now else 'gone'}"] if before != now else []
+    from mlops_assets.core.models.families.transformer import is_same
+
+    return [] if is_same(before, now) else [f"the transformer in {platform.pipeline_name(model)}"]
 
 
 def _differences(before: Any, now: list[FeatureColumn]) -> list[str]:

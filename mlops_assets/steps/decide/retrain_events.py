@@ -120,7 +120,7 @@ def _ask(
     entries = record.entries(model)
     request_id = f"request-{hashlib.sha256(f'{model}|{key}'.encode()).hexdigest()[:16]}" if key else ""
     if key and (same := [entry for entry in only(entries, Request) if entry.id == request_id]):
-        if (same[0].reason, same[0].parameters or {}) != (asked.reason, given):
+        if (same[0].reason, same[0].parameters or {}, bool(same[0].force)) != (asked.reason, given, asked.force):
             raise Conflict(f"the key {shown(key)} was used for another request to retrain {model}: use a new one.")
         return _event(home, model, entries, same[0]), False
     insists = asked.force and not record.request_is_forced(model)

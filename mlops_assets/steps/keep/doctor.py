@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from mlops_assets.core.limits.ranges import WrongSetting
+from mlops_assets.core.models.matrix import CannotTrain
 from mlops_assets.core.models.training_window import TrainingWindow
 from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.settings import ModelSettings
@@ -22,7 +23,8 @@ from mlops_assets.core.source_groups import Group
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.values.libraries import all_installed
 from mlops_assets.steps.decide.upcoming import data_first, not_loaded_yet
-from mlops_assets.steps.promote.pipelines import transformer_of
+from mlops_assets.steps.features.pipelines import try_pipeline
+from mlops_assets.world.alerts.webhooks import Webhooks
 from mlops_assets.world.catalogue import DbtParseError, exposures_of
 from mlops_assets.world.columns import refuse_unknown_columns
 from mlops_assets.world.files.state_files import DamagedFile
@@ -63,6 +65,7 @@ def examine(home: Home, models: Iterable[str] = (), *, platform: Platform | None
     A part that cannot be looked at because one before it is broken is left out.
     """
     findings = [*_installation(), *_home(home)]
+    findings += _tried("webhooks", lambda: _webhooks(home), "See the message.")
     platform = platform or Platform.of(home)
     findings += _tried("YAML", lambda: _yaml(platform), "Correct the file that is named.")
     dbt = list(_tried("dbt", lambda: _dbt(platform), "Correct the file that dbt names."))
@@ -118,6 +121,21 @@ def _home(home: Home) -> Iterator[Finding]:
         yield Finding("home", "broken", str(error), "See the message.")
         return
     yield Finding("home", "good", f"{home.root}, clock: {clock}")
+
+
+def _webhooks(home: Home) -> Iterator[Finding]:
+    """The receivers that are set in this environment."""
+    try:
+        webhooks = Webhooks.from_environment(home.root)
+    except ValueError as error:
+        fix = "Correct the variable, and start mlops up anew."
+        yield Finding("webhooks", "broken", str(error), fix)
+        return
+    if refusing := webhooks.refusing():
+        waits = "; ".join(f"{place} has taken no event since {at:%Y-%m-%d %H:%M} UTC" for place, at in refusing.items())
+        yield Finding("webhooks", "warning", waits, "mlops alerts test says what each answers.")
+    elif webhooks.urls:
+        yield Finding("webhooks", "good", f"{counted(len(webhooks.urls), 'receiver')}, none of them refuses")
 
 
 def _yaml(platform: Platform) -> Iterator[Finding]:
@@ -188,13 +206,21 @@ def _model(platform: Platform, model: ModelSettings) -> Iterator[Finding]:
 
 
 def _columns(platform: Platform, model: ModelSettings) -> Iterator[Finding]:
-    """The columns and the transformer that it names."""
+    """The columns, the transformer and the device that it names."""
+    from mlops_assets.core.models.families.xgboost import NoGpu, require_device
+
     try:
-        transformer_of(platform, model)
+        require_device(model.training.device)
+    except NoGpu as error:
+        yield Finding(model.name, "broken", str(error), "See the message; until then no training of it goes through.")
+    try:
+        try_pipeline(platform, model)
     except WrongSetting as error:
         place = next((place for place in platform.pipeline_places(model) if place.is_file()), None)
         fix = f"Write {place} anew." if place else f"Write the file, or correct {platform.settings_file(model)}."
         yield Finding(model.name, "broken", str(error), fix)
+    except CannotTrain as error:
+        yield Finding(model.name, "broken", error.why, error.remedy)
     try:
         refuse_unknown_columns(model, platform.catalogue)
     except WrongSetting as error:

@@ -28,11 +28,11 @@ from mlops_assets.core.time.windows import Window, local_days
 from mlops_assets.steps.decide.refits import LAST_EVENT, PARENT, TRAINING_WINDOW
 from mlops_assets.steps.decide.training_scope import at
 from mlops_assets.steps.features.code_versions import CONSTANT, FEATURE_CODE
+from mlops_assets.steps.features.pipelines import pipeline_named
 from mlops_assets.steps.predict.reference_files import keep_reference
 from mlops_assets.steps.promote.cards import write_card
 from mlops_assets.steps.promote.gate import Comparison, Scored, compare, score
 from mlops_assets.steps.promote.gate_limits import rules_of_what_ships
-from mlops_assets.steps.promote.pipelines import pipeline_named
 from mlops_assets.steps.promote.reproduction import LIBRARIES, libraries
 from mlops_assets.steps.promote.season import season_rules
 from mlops_assets.steps.promote.training import candidate_file, refit

@@ -21,9 +21,9 @@ from mlops_assets.core.models.training_window import TrainingWindow
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.steps.decide.training_scope import at, scope
 from mlops_assets.steps.features.code_versions import CONSTANT, FEATURE_CODE, built_code
+from mlops_assets.steps.features.pipelines import pipeline_named, transformer_of
 from mlops_assets.steps.promote.gate import Scored
 from mlops_assets.steps.promote.golden import golden_file
-from mlops_assets.steps.promote.pipelines import pipeline_named, transformer_of
 from mlops_assets.steps.promote.reproduction import code_version
 from mlops_assets.world.atomic import write_bytes
 from mlops_assets.world.columns import refuse_unknown_columns

@@ -14,6 +14,8 @@ comes after; nothing is lost, for the events are made of the record.
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import hashlib
 import json
 import os
@@ -37,9 +39,11 @@ HOSTS = "MLOPS_WEBHOOK_HOSTS"
 """Hosts that callers of the online service may have posted to: else a key for drift would reach any address that the
 service reaches."""
 ANSWER_SECONDS = 5.0
-"""A receiver that has not answered by then has not taken the event."""
+"""A receiver that has not answered by then, to the end of its headers, has not taken the event."""
 ROUND_SECONDS = 20.0
-"""No event of a round is begun later: a receiver that hangs holds up no sensor."""
+"""All receivers share it alike, and each is sent one event at least: who hangs or is slow holds up no other."""
+_SECRET_BYTES = 24
+"""At least; Standard Webhooks has 24 to 64."""
 
 
 class Reached(msgspec.Struct, frozen=True):
@@ -74,7 +78,7 @@ class Sent:
 
     Attributes:
         receiver: the hash that it is known by.
-        host: what a person knows it by.
+        host: what a person knows it by, with its port.
         events: taken in this round.
         refusing: since when it takes nothing; None while it does.
         why: what it answered to the last one that it did not take.
@@ -148,13 +152,18 @@ class Webhooks:
         Raises:
             ValueError: there is no secret, or it is none.
         """
-        from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
+        from standardwebhooks.webhooks import Webhook
 
+        encoded = self.secret.removeprefix("whsec_")
         try:
-            return str(Webhook(self.secret).sign(id, at, body))
-        except (EmptyWebhookSecretError, ValueError, RuntimeError) as error:
-            remedy = "set it to 24 random bytes or more in base64 (`openssl rand -base64 32`)"
-            raise ValueError(f"{SECRET} signs no webhook: {remedy}. Nothing is sent.") from error
+            # The library passes over what is not base64 and takes any length: a passphrase would be a short key.
+            key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+        except ValueError:
+            key = b""
+        if len(key) < _SECRET_BYTES:
+            remedy = f"set it to {_SECRET_BYTES} random bytes or more in base64 (`openssl rand -base64 32`)"
+            raise ValueError(f"{SECRET} signs no webhook: {remedy}. Nothing is sent.")
+        return str(Webhook(key).sign(id, at, body))
 
     def deliver(self, after: Callable[[Reached, frozenset[EventKind]], Iterator[Next]], start: Reached) -> list[Sent]:
         """Send what each receiver has not had, until a round's time is over.
@@ -163,8 +172,8 @@ class Webhooks:
             after: what comes after a place in the record, in order.
             start: where a receiver begins that was never sent anything: it is not told the past.
         """
-        until = time.monotonic() + ROUND_SECONDS
-        return [self._deliver(url, after, start, until) for url in self.urls]
+        share = ROUND_SECONDS / max(len(self.urls), 1)
+        return [self._deliver(url, after, start, time.monotonic() + share) for url in self.urls]
 
     def _deliver(
         self,
@@ -173,13 +182,13 @@ class Webhooks:
         start: Reached,
         until: float,
     ) -> Sent:
-        receiver, host = hashlib.sha256(url.encode()).hexdigest()[:12], str(urlsplit(url).hostname)
+        receiver, host = _receiver_of(url), place_of(url)
         reached, taken = self.reached(receiver), 0
         if reached is None:
             self._write(receiver, start)
             return Sent(receiver, host, 0)
         for event, then in after(reached, self.kinds):
-            if time.monotonic() > until:
+            if taken and time.monotonic() > until:
                 break
             why = self.post(url, event) if event else ""
             if why:
@@ -192,7 +201,6 @@ class Webhooks:
 
     def post(self, url: str, event: Outgoing) -> str:
         """Post one event; why it was not taken, empty if it was."""
-        import httpx
         from cloudevents.core.bindings.http import to_structured_event
         from cloudevents.core.v1.event import CloudEvent
 
@@ -212,13 +220,12 @@ class Webhooks:
             "webhook-timestamp": str(int(now.timestamp())),
             "webhook-signature": self.signature(id, now, message.body.decode()),
         }
-        try:
-            # The status is the answer: a body may go on for ever, and is not read.
-            headers = {**message.headers, **signed}
-            with httpx.stream("POST", url, content=message.body, headers=headers, timeout=ANSWER_SECONDS) as answer:
-                return "" if answer.is_success else f"it answered {answer.status_code}"
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            return f"{type(error).__name__}: {error}".replace(url, "its address")
+        return asyncio.run(_answer(url, message.body, {**message.headers, **signed})).replace(url, "its address")
+
+    def refusing(self) -> dict[str, datetime]:
+        """The receivers that take nothing, by their place, and since when."""
+        reached = {place_of(url): self.reached(_receiver_of(url)) for url in self.urls}
+        return {place: each.refusing for place, each in reached.items() if each and each.refusing}
 
     def reached(self, receiver: str) -> Reached | None:
         """How far a receiver has come; None where it was never sent anything."""
@@ -232,6 +239,16 @@ class Webhooks:
         return self.root / "webhooks" / f"{receiver}.json"
 
 
+def place_of(url: str) -> str:
+    """The host and port of an address: what may be shown of it, and tells receivers on a machine apart."""
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def _receiver_of(url: str) -> str:
+    """What a receiver is known by in the home."""
+    return hashlib.sha256(url.encode()).hexdigest()[:12]
+
+
 def _host_of(url: str) -> str | None:
     """The host of an address that can be posted to; None if it is none."""
     try:
@@ -239,3 +256,26 @@ def _host_of(url: str) -> str | None:
         return parts.hostname if parts.port != 0 and parts.scheme in ("http", "https") else None
     except ValueError:  # a port or brackets that are none
         return None
+
+
+async def _answer(url: str, body: bytes, headers: dict[str, str]) -> str:
+    """Post; what is wrong with the answer, empty for a success."""
+    import httpx
+
+    try:
+        # One limit for the whole: httpx's own begin anew with each byte that comes.
+        # The status is the answer: a body may go on for ever, and is not read.
+        async with (
+            asyncio.timeout(ANSWER_SECONDS),
+            httpx.AsyncClient(timeout=None) as client,
+            client.stream("POST", url, content=body, headers=headers) as answer,
+        ):
+            return "" if answer.is_success else f"it answered {answer.status_code}"
+    except TimeoutError:
+        return f"it did not answer within {ANSWER_SECONDS:g} seconds"
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        cause: BaseException = error
+        # "All connection attempts failed" is all that the outermost says of a refused connection.
+        while (inner := cause.__cause__ or cause.__context__) is not None and str(inner):
+            cause = inner
+        return f"{type(error).__name__}: {cause}"

@@ -125,7 +125,8 @@ class Tracking(dg.ConfigurableResource):
     def metadata(self) -> dict[str, dg.MetadataValue]:
         """What a materialization shows of the run."""
         return {
-            "mlflow_run": dg.MetadataValue.url(self.run_url),
+            # A bare address does not break, and widens the page.
+            "mlflow_run": dg.MetadataValue.md(f"[run {self.run_id[:8]} in MLflow](<{self.run_url}>)"),
             "mlflow_run_id": dg.MetadataValue.text(self.run_id),
         }
 

@@ -122,7 +122,7 @@ def checked(floor: Floor, name: str, key: dg.AssetKey) -> tuple[bool, Any]:
     return evaluation.passed, {name: value.value for name, value in evaluation.metadata.items()}
 
 
-def test_a_check_is_reported_when_its_answer_or_its_data_change_and_not_at_each_tick(floor: Floor) -> None:
+def test_a_check_is_reported_when_something_has_changed_and_not_at_each_tick(floor: Floor) -> None:
     floor.landing.home.configure(HomeSettings(clock="data"))
     carry(floor, DAYS[:2])
     floor.tick(freshness.freshness_sensor)
@@ -132,7 +132,19 @@ def test_a_check_is_reported_when_its_answer_or_its_data_change_and_not_at_each_
         assert floor.events == []
     carry(floor, DAYS[2:])
     floor.tick(freshness.freshness_sensor)
-    assert [event.check_name for event in floor.events] == [SOURCE_CHECK]
+    assert [event.check_name for event in floor.events] == [SOURCE_CHECK, VIEW_CHECK]
+
+
+def test_a_check_is_reported_anew_for_each_materialization_that_pages_show(floor: Floor) -> None:
+    floor.landing.home.configure(HomeSettings(clock="data"))
+    carry(floor, DAYS)
+    floor.tick(freshness.freshness_sensor)
+    for key, check in ((dg.AssetKey(VIEW), VIEW_CHECK), (RAW, SOURCE_CHECK)):
+        floor.instance.report_runless_asset_event(dg.AssetMaterialization(key))
+        floor.tick(freshness.freshness_sensor)
+        assert [event.check_name for event in floor.events] == [check]
+        floor.tick(freshness.freshness_sensor)
+        assert floor.events == []
 
 
 def test_a_failed_check_is_on_record_and_what_is_behind_is_materialized(floor: Floor) -> None:

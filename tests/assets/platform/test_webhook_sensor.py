@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import socket
+from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -72,7 +75,7 @@ def test_what_happens_is_told_in_order_signed_and_once(home: Home, receiver: Hoo
     record.note(MODEL, Rollback, version=1, decision="d1", reason="It was worse.", by="ada")
     drifted(home, NOW)
     drifted(home, NOW + timedelta(days=7), passed=True)
-    assert told(home) == "127.0.0.1 took 5 events"
+    assert told(home) == f"{receiver.host} took 5 events"
     assert receiver.kinds == ["mlops.decision", "mlops.promotion", "mlops.rejection", "mlops.rollback", "mlops.drift"]
     first, second, *_, last = receiver.taken
     assert (first["source"], first["specversion"], first["data"]["reasons"]) == (
@@ -87,7 +90,7 @@ def test_what_happens_is_told_in_order_signed_and_once(home: Home, receiver: Hoo
         0.05,
     )
     assert len(set(receiver.ids)) == 5
-    assert told(home) == "127.0.0.1 took 0 events"
+    assert told(home) == f"{receiver.host} took 0 events"
     assert "secret-in-the-address" not in "".join(path.read_text() for path in (home.root / "webhooks").iterdir())
 
 
@@ -105,11 +108,11 @@ def test_a_receiver_that_refuses_loses_nothing_and_a_person_is_told(
     state.write_text(json.dumps({**waited, "refusing": since.isoformat()}))
     told(home)
     (incident,) = Alerts(root=str(home.root)).incidents.state().open
-    assert "127.0.0.1 has taken no event since" in incident.report.happened
+    assert f"{receiver.host} has taken no event since" in incident.report.happened
     assert "it answered 503" in incident.report.happened
     assert "secret" not in incident.report.happened
     receiver.status = 200
-    assert told(home) == "127.0.0.1 took 2 events"
+    assert told(home) == f"{receiver.host} took 2 events"
     assert sorted(event["data"]["decision"] for event in receiver.taken) == ["d1", "d2"]
     assert Alerts(root=str(home.root)).incidents.state().open == ()
 
@@ -119,27 +122,60 @@ def test_a_receiver_that_hangs_holds_up_no_other(
 ) -> None:
     monkeypatch.setattr(webhooks_module, "ANSWER_SECONDS", 0.2)
     slow = receiver.url.replace("/hook", "/slow")
-    with pytest.MonkeyPatch.context() as patch:
-        # A port that takes connections and never answers.
-        import socket
-
-        with socket.create_server(("127.0.0.1", 0)) as silent:
-            hanging = f"http://127.0.0.1:{silent.getsockname()[1]}/"
-            patch.setenv("MLOPS_WEBHOOK_URLS", f"{hanging}, {slow}")
-            told(home)
-            decide(home, "d1")
-            said = told(home)
+    # A port that takes connections and never answers.
+    with pytest.MonkeyPatch.context() as patch, socket.create_server(("127.0.0.1", 0)) as silent:
+        hanging = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        patch.setenv("MLOPS_WEBHOOK_URLS", f"{hanging}, {slow}")
+        told(home)
+        decide(home, "d1")
+        said = told(home)
     assert "has taken none since" in said
-    assert "ReadTimeout" in said
-    assert said.endswith("127.0.0.1 took 1 event")
+    assert "it did not answer within 0.2 seconds" in said
+    assert said.endswith(f"{receiver.host} took 1 event")
     assert receiver.kinds == ["mlops.decision"]
+
+
+def test_a_receiver_that_is_not_there_is_told_with_the_cause(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        monkeypatch.setenv("MLOPS_WEBHOOK_URLS", f"http://127.0.0.1:{gone.getsockname()[1]}/hook?token=secret")
+    told(home)
+    decide(home, "d1")
+    assert f"(ConnectError: [Errno {errno.ECONNREFUSED}]" in (said := told(home))
+    assert "secret" not in said
 
 
 def test_a_receiver_that_never_ends_its_answer_is_not_listened_to(home: Home, receiver: HookReceiver) -> None:
     receiver.talks_on = True
     decide(home, "d1")
-    assert told(home) == "127.0.0.1 took 1 event"
+    assert told(home) == f"{receiver.host} took 1 event"
     receiver.talks_on = False
+
+
+def test_a_receiver_that_never_ends_its_headers_has_not_answered(
+    home: Home, receiver: HookReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each of its bytes comes sooner than the limit; httpx's own would begin anew with each.
+    monkeypatch.setattr(webhooks_module, "ANSWER_SECONDS", 0.5)
+    receiver.drips = True
+    decide(home, "d1")
+    assert "took 0 events" in (said := told(home))
+    assert "it did not answer within 0.5 seconds" in said
+    receiver.drips = False
+    assert told(home) == f"{receiver.host} took 1 event"
+
+
+def test_who_comes_first_leaves_the_others_their_time(
+    home: Home, receiver: HookReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks_module, "ROUND_SECONDS", 0.0)
+    second = receiver.url.replace("/hook", "/second")
+    monkeypatch.setenv("MLOPS_WEBHOOK_URLS", f"{receiver.url} {second}")
+    told(home)
+    decide(home, "d1")
+    decide(home, "d2")
+    assert told(home) == ". ".join([f"{receiver.host} took 1 event"] * 2)
+    assert told(home) == ". ".join([f"{receiver.host} took 1 event"] * 2)
+    assert [event["data"]["decision"] for event in receiver.taken] == ["d1", "d1", "d2", "d2"]
 
 
 def test_killed_between_sending_and_writing_it_sends_the_same_event_again(
@@ -158,7 +194,7 @@ def test_killed_between_sending_and_writing_it_sends_the_same_event_again(
 def test_a_damaged_record_hides_no_other_model(home: Home, receiver: HookReceiver) -> None:
     decide(home, "d1", OTHER)
     (home.ledger / f"{MODEL}.jsonl").write_text("[1]\n")
-    assert told(home) == "127.0.0.1 took 1 event"
+    assert told(home) == f"{receiver.host} took 1 event"
 
 
 def test_only_the_kinds_that_are_asked_for(home: Home, receiver: HookReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,6 +212,8 @@ def test_only_the_kinds_that_are_asked_for(home: Home, receiver: HookReceiver, m
         ("MLOPS_WEBHOOK_URLS", "example.com/hook", "Webhook 1 in MLOPS_WEBHOOK_URLS is no address"),
         ("MLOPS_WEBHOOK_SECRET", "", "MLOPS_WEBHOOK_SECRET signs no webhook: set it to 24 random bytes"),
         ("MLOPS_WEBHOOK_SECRET", "é", "MLOPS_WEBHOOK_SECRET signs no webhook"),
+        ("MLOPS_WEBHOOK_SECRET", "correct horse battery staple, twice", "MLOPS_WEBHOOK_SECRET signs no webhook"),
+        ("MLOPS_WEBHOOK_SECRET", b64encode(bytes(23)).decode(), "set it to 24 random bytes or more in base64"),
         ("MLOPS_WEBHOOK_EVENTS", "promotions", "has no event 'promotions': name some of decision, promotion"),
     ],
 )

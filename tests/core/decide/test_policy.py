@@ -273,7 +273,9 @@ def test_a_changed_definition_starts_a_candidate_and_is_held_back_like_any_other
     decision = decide(evidence(definition=told), POLICY, NONE, NOW)
     assert (decision.action, decision.rule, decision.reasons[0]) == ("retrain", "definition", told)
     assert any("the definition had not changed" in c.sentence for c in decision.counterfactuals)
-    assert act(evidence(definition=told), replace(POLICY, definition_change=False)) == ("wait", "nothing")
+    asks_for_nothing = decide(evidence(definition=told), replace(POLICY, definition_change=False), NONE, NOW)
+    assert (asks_for_nothing.action, asks_for_nothing.rule) == ("wait", "nothing")
+    assert asks_for_nothing.reasons[-1].startswith(f"{told} It starts no training by itself: `mlops retrain ")
     assert act(evidence(definition=told, matured_labels=3)) == ("wait", "labels")
     assert act(evidence(definition=told, paused="ana: audit")) == ("wait", "paused")
 

@@ -110,6 +110,22 @@ def test_a_family_that_cannot_be_fitted_is_named_and_not_chosen() -> None:
         )
 
 
+def test_several_that_go_on_are_trained_anew_while_none_of_them_can() -> None:
+    names = ("river_continued", "sgd_continued")
+    found = chosen("linear", families=names)
+    assert [t.family for t in found.tried] == [*names, "river", "sgd"]
+    assert [t.score is None for t in found.tried] == [True, True, False, False]
+    assert found.family in ("river", "sgd")
+    # One that can go on does, and no other is searched for beside it.
+    frame, y, times = rows("linear")
+    base = replace(SETTINGS, families=("sgd",))
+    first = fit(tune(LabelledRows(frame, y, times), Goal(COLUMNS, "binary", "roc_auc", base)).recipe, frame, y)
+    champion = Champion(first, datetime(2013, 1, 30, tzinfo=UTC))
+    goal = Goal(COLUMNS, "binary", "roc_auc", replace(SETTINGS, families=names))
+    later = choose(LabelledRows(frame, y, times), goal, champion)
+    assert (later.family, [t.family for t in later.tried]) == ("sgd_continued", list(names))
+
+
 def test_with_a_champion_its_boosting_can_go_on() -> None:
     frame, y, times = rows("hill")
     cut = datetime(2013, 1, 25, tzinfo=UTC)

@@ -101,6 +101,23 @@ def test_a_weekday_and_a_season_are_no_news_on_paper_either() -> None:
         )
 
 
+def test_a_week_from_which_a_day_is_missing_does_not_compare_the_weekday() -> None:
+    times = pd.date_range("2024-03-04", periods=63 * 200, freq=timedelta(days=1) / 200, tz="UTC")
+    times = times[~times.normalize().isin([pd.Timestamp("2024-05-05", tz="UTC")])]
+    x = pd.DataFrame({"weekday": times.dayofweek, "steady": np.arange(len(times)) % 10})
+    rows = Rows(x, np.zeros(len(x)), times, times, np.asarray(times.date))
+    weeks = [
+        Window(day, day + timedelta(days=7)) for day in pd.date_range("2024-03-04", periods=9, freq="7D", tz="UTC")
+    ]
+    (trigger,) = read_triggers(["psi_0_2"])
+    labels = KnownLabels(rows, weeks, LifePolicy("log_loss", RetrainPolicy(on=(trigger,))), [True] * 9)
+    version = Version(1, lambda _: np.zeros(1), weeks[7].start, "expanding", np.arange(49 * 200))
+    paper = PaperTriggers(labels, (trigger,))
+    whole, part = (paper.at(week, version, History(), weeks[week].end)[-1] for week in (7, 8))
+    assert (whole.passed, "calendar" in whole.sentence) == (True, False)
+    assert (part.passed, "weekday cannot be judged: it goes by the calendar" in part.sentence) == (True, True)
+
+
 def test_a_floor_on_a_metric_asks_on_matured_windows() -> None:
     assert rules(lived(world(), {"performance": {"metric": "accuracy", "floor": 0.99}}))["performance"] > 3
     assert rules(lived(world(), {"performance": {"metric": "accuracy", "floor": 0.2}})) == {}

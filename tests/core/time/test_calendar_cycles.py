@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_assets.core.time.calendar_cycles import part_of_cycle, weekly
+from mlops_assets.core.time.calendar_cycles import lacks_weekdays, part_of_cycle, weekly
 from mlops_assets.core.time.windows import Window, midnight
 
 ZONE = "America/New_York"
@@ -90,3 +90,22 @@ def test_a_window_that_holds_the_cycle_compares_it() -> None:
     assert part_of_cycle("week", spring) == ""
     assert "a part of the year" in part_of_cycle("year", spring)
     assert part_of_cycle("year", Window(day, day + timedelta(days=365))) == ""
+
+
+@pytest.mark.parametrize(
+    ("first", "days", "lacks"),
+    [(0, 7, False), (3, 4, True), (0, 6, True), (2, 7, False), (0, 14, False)],
+    ids=["a week", "from Thursday on", "no Sunday", "from Wednesday to Tuesday", "two weeks"],
+)
+def test_a_window_may_have_rows_of_some_weekdays_alone(first: int, days: int, lacks: bool) -> None:
+    window = rows(MONDAY + timedelta(days=42 + first, hours=4), days)
+    assert lacks_weekdays(REFERENCE["at"], window["at"], tz=ZONE) is lacks
+    whole = Window(MONDAY, MONDAY + timedelta(days=14))
+    assert bool(part_of_cycle("week", whole, lacks_weekdays=lacks)) is lacks
+
+
+def test_who_is_closed_on_weekends_lacks_no_weekday() -> None:
+    reference = REFERENCE[~REFERENCE["is_weekend"]]
+    window = rows(MONDAY + timedelta(days=42, hours=4), 5)
+    assert not lacks_weekdays(reference["at"], window["at"], tz=ZONE)
+    assert lacks_weekdays(reference["at"], window["at"][:300], tz=ZONE), "Friday"

@@ -224,7 +224,7 @@ def test_a_receiver_that_hangs_holds_up_nothing_else_and_loses_nothing(
     reacting = rounds(home)
     reacting.round()
     assert (sorted(titles(home)), len(requests(home))) == (["drift-profile/other", "drift-profile/shop"], 1)
-    assert "Timeout" in client.get("/drift/other/checks").json()["waiting"]["webhook"]
+    assert "did not answer within" in client.get("/drift/other/checks").json()["waiting"]["webhook"]
     assert history(client)["waiting"] == {"webhook": "its receiver takes nothing"}
     held(client, SAME)
     receiver.seconds, receiver.status = 0.0, 204

@@ -24,7 +24,14 @@ MODEL = "flight_delay"
 KEY, LINE = new_key("ci", ["retrain"])
 OTHER, OTHER_LINE = new_key("shop", ["predict"])
 ASKED = {"model": MODEL, "reason": "a new tariff"}
-CLOUD = {"specversion": "1.0", "id": "a-1", "source": "/tariffs", "type": "tariff.changed", "data": ASKED}
+CLOUD: dict[str, Any] = {
+    "specversion": "1.0",
+    "id": "a-1",
+    "source": "/tariffs",
+    "type": "tariff.changed",
+    "data": ASKED,
+}
+BINARY = {f"ce-{name}": CLOUD[name] for name in ("specversion", "id", "source", "type")}
 CLOUD_TYPE = {"Content-Type": "application/cloudevents+json"}
 
 
@@ -61,8 +68,7 @@ def test_an_event_is_put_on_record_and_followed(client: TestClient, home: Home) 
 def test_a_cloud_event_is_one_by_its_source_and_id(client: TestClient, home: Home) -> None:
     first = client.post("/events/retrain", content=json.dumps(CLOUD), headers=CLOUD_TYPE)
     assert first.status_code == 202
-    binary = {f"ce-{name}": str(CLOUD[name]) for name in ("specversion", "id", "source", "type")}
-    again = client.post("/events/retrain", json=ASKED, headers=binary)
+    again = client.post("/events/retrain", json=ASKED, headers=BINARY)
     assert (again.status_code, again.json()["id"]) == (200, first.json()["id"])
     assert len(requests(home)) == 1
 
@@ -72,8 +78,9 @@ def test_an_idempotency_key_is_of_its_caller(client: TestClient, home: Home) -> 
     first = client.post("/events/retrain", json=ASKED, headers=headers)
     assert first.json()["id"].startswith("request-")
     assert client.post("/events/retrain", json=ASKED, headers=headers).status_code == 200
-    other = client.post("/events/retrain", json={**ASKED, "reason": "else"}, headers=headers)
-    assert (other.status_code, "was used for another request" in other.json()["error"]) == (409, True)
+    for body in ({"reason": "else"}, {"parameters": {"trials": 3}}, {"force": True}):
+        other = client.post("/events/retrain", json={**ASKED, **body}, headers=headers)
+        assert (other.status_code, "was used for another request" in other.json()["error"]) == (409, True), body
 
 
 def test_a_storm_from_many_callers_is_one_request(client: TestClient, home: Home) -> None:
@@ -93,6 +100,17 @@ REFUSED: dict[str, tuple[Any, dict[str, str], int, str]] = {
     "a list": ([1], CLOUD_TYPE, 400, "the body is no CloudEvent 1.0"),
     "another version": ({**CLOUD, "specversion": "9"}, CLOUD_TYPE, 400, "the body is no CloudEvent 1.0"),
     "without data": ({**CLOUD, "data": None}, CLOUD_TYPE, 422, "not what is expected"),
+    "without an id": ({key: CLOUD[key] for key in CLOUD if key != "id"}, CLOUD_TYPE, 400, "1.0: it has no id"),
+    "nor a version": ({"data": ASKED}, CLOUD_TYPE, 400, "it has no specversion and no id and no source and no type"),
+    "binary without an id": (ASKED, {**BINARY, "ce-id": ""}, 400, "the body is no CloudEvent 1.0"),
+    "binary without a version": (
+        ASKED,
+        {"ce-id": "1", "ce-source": "/a", "ce-type": "b"},
+        400,
+        "it has no specversion",
+    ),
+    "a batch": ([CLOUD], {"Content-Type": "application/cloudevents-batch+json"}, 415, "send each by itself"),
+    "a blank reason": ({**ASKED, "reason": " \n"}, {}, 422, "not what is expected"),
     "no JSON": ("{", {"Content-Type": "application/json"}, 400, "the body is no JSON"),
     "a form": ("model=x", {"Content-Type": "application/x-www-form-urlencoded"}, 415, "application/json"),
     "no key": (ASKED, {"X-API-Key": "nothing"}, 401, "send an API key"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
+from typer.testing import Result
 
 from mlops_assets.core.decide.evidence import CheckResult
 from mlops_assets.core.drift.policy import DriftPolicy
 from mlops_assets.serving.app import build, check_keys
 from mlops_assets.serving.http.bodies import OURS
-from mlops_assets.serving.http.keys import Keys, new_key
+from mlops_assets.serving.http.keys import SCOPES, Keys, new_key
 from mlops_assets.serving.http.limits import Limits, Rates
 from mlops_assets.steps.watch.drift_files import compare_files
 from mlops_assets.steps.watch.windows.summaries import WindowSummary, write_summary
@@ -280,6 +281,15 @@ def test_keys_and_scopes(guarded: Client) -> None:
     assert guarded.post("/admin/flush", headers=bearer(DRIFT_KEY)).status_code == 200
     # What nobody knows is not for everybody.
     assert guarded.get("/nobody").status_code == 401
+
+
+def test_a_key_opens_each_scope_that_is_named(mlops: Callable[..., Result]) -> None:
+    for words in ("--scope predict+retrain", "--scope predict --scope retrain"):
+        line = mlops("api-key", "ci", *words.split()).stdout.split()[-1]
+        (key,) = Keys.read({"MLOPS_API_KEYS": line}).keys
+        assert key.scopes == {"predict", "retrain"}
+    usage = mlops("api-key", "--help").stdout
+    assert all(scope in usage for scope in SCOPES)
 
 
 def test_the_rate_of_a_key_is_limited(guarded: Client) -> None:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import pytest
+import skops.io
+from sklearn.preprocessing import StandardScaler
 
 from mlops_assets.core.decide.policy import RetrainPolicy, decide
+from mlops_assets.core.models.families.transformer import unfitted
 from mlops_assets.core.record.entries import Pause, Rejection, Request, Resume
 from mlops_assets.core.time.windows import midnight
 from mlops_assets.steps.decide.evidence import consider, gather, history, keep
@@ -20,6 +28,7 @@ from mlops_assets.steps.features.code_versions import CONSTANT
 from mlops_assets.steps.promote.conclusion import finish_promotion
 from mlops_assets.steps.promote.training import prepare
 from mlops_assets.world.home import Home
+from mlops_assets.world.mlflow.registry import Registry
 from mlops_assets.world.mlflow.store import MlflowUnavailable
 from mlops_assets.world.record.chain import Head
 from tests.real_slice import LAST_DAY, World, working_in
@@ -72,6 +81,39 @@ def test_a_changed_definition_is_evidence_until_a_version_was_trained_by_it(drif
     assert registry.version(drifting.model.name, 2).tags[CONSTANT] == "[]"
     registry.client.set_model_version_tag(drifting.model.name, "2", CONSTANT, '["feat_flight__distance_miles"]')
     assert changed_definition(drifting.platform, drifting.model) == ""
+
+
+def test_another_transformer_is_a_changed_definition(
+    drifting: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def definition(pipeline: str | None) -> str:
+        world = drifting.with_settings(training={"families": ["linear"], "pipeline": pipeline, "min_rows": 100})
+        return changed_definition(world.platform, world.model)
+
+    folder = drifting.home.root / "pipelines"
+    folder.mkdir()
+    skops.io.dump(StandardScaler(), folder / "scaled.skops")
+    trained = "The definition has changed since version 1 was trained: "
+    assert definition("scaled.skops") == f"{trained}training.pipeline is new."
+    assert definition(None) == ""
+    assert definition("lost.skops") == "", "a training is refused for it"
+    load = Registry.load
+    text = unfitted((folder / "scaled.skops").read_bytes(), "")
+
+    def behind_it(self: Registry, name: str, version: int) -> Any:
+        model = load(self, name, version)
+        return SimpleNamespace(recipe=replace(model.recipe, transformer=text))
+
+    monkeypatch.setattr(Registry, "load", behind_it)
+    assert definition("scaled.skops") == ""
+    assert definition(None) == f"{trained}training.pipeline is gone."
+    # Written by another release, the same is other bytes.
+    older = base64.b64encode(zlib.compress(zlib.decompress(base64.b64decode(text)), 1)).decode()
+    assert older != text
+    text = older
+    assert definition("scaled.skops") == ""
+    skops.io.dump(StandardScaler(with_mean=False), folder / "scaled.skops")
+    assert definition("scaled.skops") == f"{trained}the transformer in {folder / 'scaled.skops'}."
 
 
 def test_considering_writes_nothing_and_another_policy_may_be_asked(reading: World) -> None:

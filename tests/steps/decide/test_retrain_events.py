@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,16 @@ def test_the_same_key_is_the_same_request_for_ever(home: Home) -> None:
     with pytest.raises(Conflict, match=r"the key order 7 was used for another request.*use a new one"):
         asked(home, key="order 7", reason="something else")
     assert asked(home, key="order 8")[1]
+
+
+def test_a_request_that_says_nothing_of_force_is_one_without(home: Home) -> None:
+    first, _ = asked(home, key="k")
+    (file,) = home.ledger.glob("*.jsonl")
+    older = Home(home.root / "older")
+    # As an earlier release has written it.
+    Record(older.ledger).note(MODEL, Request, id=first.id, reason="a new tariff", by="ci")
+    assert "force" not in (older.ledger / file.name).read_text()
+    assert asked(older, key="k") == (replace(first, at=only(Record(older.ledger).entries(MODEL), Request)[0].at), False)
 
 
 def test_a_frozen_model_is_asked_by_whoever_insists(home: Home) -> None:

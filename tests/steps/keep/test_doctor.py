@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mlops_assets.core.models.families import xgboost
 from mlops_assets.core.record.entries import Pause
+from mlops_assets.core.record.outgoing import Outgoing
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.landing.nycflights13 import land
 from mlops_assets.steps.keep import doctor
 from mlops_assets.steps.keep.doctor import Finding, examine
 from mlops_assets.steps.promote.training import prepare
+from mlops_assets.world.alerts.webhooks import Reached, Webhooks
 from mlops_assets.world.home import Home, HomeSettings
 from mlops_assets.world.landed.sources import Sources
 from mlops_assets.world.platform import Platform
 from mlops_assets.world.record.replayed import SETTINGS
+from tests.hook_receiver import SECRET, receiving_hooks
 from tests.real_slice import World
 
 
@@ -69,6 +73,26 @@ def test_a_damaged_champion_and_a_full_disk_are_broken(world: World, monkeypatch
     ]
 
 
+def test_webhooks_that_are_set_wrong_or_refuse_are_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def webhooks() -> list[tuple[str, str]]:
+        return of(examine(world.home, ["flight_delay"]), "webhooks")
+
+    assert webhooks() == []
+    with receiving_hooks() as receiver:
+        monkeypatch.setenv("MLOPS_WEBHOOK_URLS", receiver.url)
+        ((state, what),) = webhooks()
+        assert (state, "MLOPS_WEBHOOK_SECRET signs no webhook" in what) == ("broken", True)
+        monkeypatch.setenv("MLOPS_WEBHOOK_SECRET", SECRET)
+        assert webhooks() == [("good", "1 receiver, none of them refuses")]
+        receiver.status = 500
+        event = Outgoing("1", "decision", "flight_delay", datetime(2013, 5, 1, tzinfo=UTC), {})
+        hooks = Webhooks.from_environment(world.home.root)
+        hooks.deliver(lambda *_: iter([]), Reached())
+        hooks.deliver(lambda reached, _: iter([(event, reached)]), Reached())
+        ((state, what),) = webhooks()
+        assert (state, what.startswith(f"{receiver.host} has taken no event since")) == ("warning", True)
+
+
 def test_broken_yaml_is_named_with_file_and_line_and_ends_nothing(world: World, tmp_path: Path) -> None:
     (tmp_path / "orders").mkdir()
     (tmp_path / "orders" / "defs.yaml").write_text(
@@ -114,6 +138,10 @@ def _blocks(model: ModelSettings) -> ModelSettings:
     return model.model_copy(update={"monitoring": model.monitoring.model_copy(update={"performance": performance})})
 
 
+def _on_gpu(model: ModelSettings) -> ModelSettings:
+    return model.model_copy(update={"training": replace(model.training, device="cuda")})
+
+
 def _watched(model: ModelSettings) -> ModelSettings:
     on = model.retrain.changed({"on": [{"drift": {"psi": 0.2, "features": ["feat_flight__distnce"]}}]})
     return model.model_copy(update={"retrain": on})
@@ -132,6 +160,7 @@ def test_nothing_is_trained_from_a_day_to_come(world: World) -> None:
     ("change", "told"),
     [
         (_from_a_day_to_come, "training.window is since: 2999-01-01, and by the model's clock it is 20"),
+        (_on_gpu, "training.device is cuda, and XGBoost finds no GPU on this machine. Set training.device: cpu"),
         (_label, "its label is is_later, and lbl_flight_delay has is_late"),
         (lambda m: m.model_copy(update={"grain": "month"}), "its grain is month, and its sources land by day, none"),
         (_blocks, "monitoring.performance.blocks names 'customer', which is neither a column of lbl_flight_delay nor"),
@@ -146,6 +175,7 @@ def test_nothing_is_trained_from_a_day_to_come(world: World) -> None:
 def test_what_does_not_fit_together_is_told(
     world: World, monkeypatch: pytest.MonkeyPatch, change: Callable[[ModelSettings], Any], told: str
 ) -> None:
+    monkeypatch.setattr(xgboost, "_lacks_gpu", lambda: "XGBoost finds no GPU on this machine")
     changed = change(Platform.of(world.home).models()["flight_delay"])
     monkeypatch.setattr(Platform, "models", lambda _: {"flight_delay": changed})
     monkeypatch.setattr(doctor, "_feast", lambda _: iter(()))

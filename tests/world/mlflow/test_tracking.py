@@ -273,9 +273,8 @@ def test_the_materialization_links_to_the_run_and_the_run_to_dagster(home):
     result = run([good], ui_url="http://mlflow.test:5000/")
     (only,) = runs(home)
     metadata = result.asset_materializations_for_node("good")[0].metadata
-    assert metadata["mlflow_run"].value == (
-        f"http://mlflow.test:5000/#/experiments/{only.info.experiment_id}/runs/{only.info.run_id}"
-    )
+    address = f"http://mlflow.test:5000/#/experiments/{only.info.experiment_id}/runs/{only.info.run_id}"
+    assert metadata["mlflow_run"].value == f"[run {only.info.run_id[:8]} in MLflow](<{address}>)"
     assert only.data.tags["dagster_run_id"] == result.run_id
 
 

@@ -54,6 +54,11 @@ def unfitted(content: bytes, place: str) -> str:
     return base64.b64encode(zlib.compress(packed(transformer, {}), 9)).decode("ascii")
 
 
+def is_same(before: str, now: str) -> bool:
+    """Whether two texts that `unfitted` has given are of one transformer: another release may write it otherwise."""
+    return before == now or len({unfitted(zlib.decompress(base64.b64decode(text)), "") for text in (before, now)}) == 1
+
+
 def fit_transformer(recipe: Recipe, rows: Rows) -> tuple[dict[str, Any], FloatMatrix]:
     """The recipe's transformer fitted on rows, and what a family is fitted on.
 

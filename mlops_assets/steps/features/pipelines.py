@@ -1,6 +1,6 @@
 """The transformer of a model's own: the file that `training.pipeline` names, read for its recipes.
 
-Here: finding and reading it, naming it where it is at fault. Not here: what is done with it
+Here: finding and reading it, trying it, naming it where it is at fault. Not here: what is done with it
 (`core.models.families.transformed`).
 """
 
@@ -8,12 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from mlops_assets.core.limits.ranges import WrongSetting
-from mlops_assets.core.models.matrix import CannotTrain, CannotTransform, TransformerFault
+from mlops_assets.core.models.families import Rows, family_called
+from mlops_assets.core.models.matrix import CannotTrain, CannotTransform, TransformerFault, categories_of, encode
+from mlops_assets.core.models.recipe import Recipe
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.world.model_data import LABEL
 from mlops_assets.world.platform import Platform
 
+_RECENT, _TRIED = timedelta(days=90), 5_000
+"""Rows that a transformer is tried on: the newest ones, enough to fit on, and joined in a second or two."""
 _LARGEST = 1_000_000
 """Bytes: a transformer that is not fitted has a few thousand, and it stands in every recipe."""
 
@@ -46,6 +52,40 @@ def transformer_of(platform: Platform, model: ModelSettings) -> str | None:
         return unfitted(content, str(file))
     except ValueError as error:
         raise WrongSetting(f"training.pipeline: {error}. Nothing was trained; the champion is unchanged.") from error
+
+
+def try_pipeline(platform: Platform, model: ModelSettings) -> None:
+    """Fit the transformer on the newest labelled rows, as a training begins; nothing is kept.
+
+    Raises:
+        CannotTrain: it does not take them, or rows that may come later, or cannot be read back.
+        WrongSetting: as of `transformer_of`.
+    """
+    transformer = transformer_of(platform, model)
+    if transformer is None or not platform.lake.partitions("labels", model.label.model):
+        return
+    from mlops_assets.core.models.families.transformer import fit_transformer
+
+    data, now = platform.data(model), platform.now(model)
+    events = data.events((now - _RECENT).date(), as_of=now).dropna(subset=[LABEL]).tail(_TRIED)
+    labels = events[LABEL].to_numpy()
+    # Too few for what a training's rows are enough for: it would be refused for nothing.
+    if len(labels) < min(_TRIED, model.training.min_rows) or len(set(labels)) < 2:
+        return
+    frame, columns, family = data.with_features(events), data.columns, model.training.families[0]
+    categories = categories_of(frame, columns)
+    recipe = Recipe(
+        family=family,
+        task=model.task,
+        params=family_called(family).fixed(model.task, model.metric, labels),
+        rounds=1,
+        columns=tuple(columns),
+        categories=categories,
+        seed=model.training.seed,
+        transformer=transformer,
+    )
+    with pipeline_named(platform, model):
+        fit_transformer(recipe, Rows(encode(frame, columns, categories), labels))
 
 
 @contextmanager
