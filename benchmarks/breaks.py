@@ -263,7 +263,7 @@ remember the day before (0.5). Defaults of a fresh YAML.
 - *Replaced in time*: a new model at the close of the first window that lies wholly after the change, or, with late
   labels, at the close by which it has matured (90 % asked: of all rows from 500 labels on, of a segment from 5,000).
 - *Small policy*: calendars fitted on the first two thirds of the newest month, judged on its last third by a paired t
-  over days; the difference to it with the 95 % interval over seeds (Student's t). Of 246 rows some six are beyond
+  over days; the difference to it with the 95 % interval over seeds (Student's t). Of 219 rows some five are beyond
   theirs on either side by chance.
 - *A shock*, and *there and back* with late labels: whoever answers a change at its close has answered one that is over.
 
