@@ -16,6 +16,7 @@ from dagster.components.core import decl
 from mlops_assets.assets.platform import definitions as of_every_project
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.clock import Clock
+from mlops_assets.world.declared_files import looked_at_once
 from mlops_assets.world.home import Home, collect_seldom
 from mlops_assets.world.landed.sources import DEFS
 from mlops_assets.world.mlflow.own_assets import own_mlflow
@@ -60,7 +61,7 @@ def _declared() -> dg.Definitions:
     if str(PROJECT.root) not in sys.path:
         sys.path.append(str(PROJECT.root))
     # A sound project is loaded by Dagster as it comes.
-    with _left_out({file.path.parent for file in broken}) if broken else nullcontext():
+    with looked_at_once(), _left_out({file.path.parent for file in broken}) if broken else nullcontext():
         declared = dg.load_from_defs_folder(path_within_project=PROJECT.root)
     return dg.Definitions.merge(declared, of_every_project())
 

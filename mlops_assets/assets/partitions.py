@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import dagster as dg
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.sources.settings import Grain, SourceSettings, partition_end, partition_of
 from mlops_assets.core.time.spans import Span
+from mlops_assets.world.declared_files import stamp_of
 from mlops_assets.world.landed.sources import DEFS
 from mlops_assets.world.settings_files import read_settings
 
@@ -85,6 +87,12 @@ class PartitionCalendar:
 
 def declared_calendar(grain: Grain, folder: Path = DEFS) -> PartitionCalendar:
     """The calendar that all sources and models of a grain share, as declared in the YAML under a folder."""
+    return _shared_calendar(grain, folder, stamp_of(folder))
+
+
+@lru_cache(maxsize=16)
+def _shared_calendar(grain: Grain, folder: Path, stamp: object) -> PartitionCalendar:
+    del stamp
     sources = [source for source in read_settings(folder, SourceSettings).values() if source.grain == grain]
     calendars = [PartitionCalendar.of_source(source) for source in sources]
     models = read_settings(folder, ModelSettings).values()

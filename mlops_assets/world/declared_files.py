@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -115,11 +117,31 @@ def read_files(folder: Path) -> list[Read]:
     return [file if isinstance(file, BrokenFile) else _parsed(file, _stamp(file)) for file in _files(folder)]
 
 
-def stamp_of(folder: Path) -> tuple[tuple[str, object], ...]:
+Stamp = tuple[tuple[str, object], ...]
+_LOOKED_AT: ContextVar[dict[Path, Stamp] | None] = ContextVar("stamps of folders", default=None)
+
+
+@contextmanager
+def looked_at_once() -> Iterator[None]:
+    """Within it the files under a folder are looked at once: a load of definitions asks for them model by model."""
+    token = _LOOKED_AT.set({})
+    try:
+        yield
+    finally:
+        _LOOKED_AT.reset(token)
+
+
+def stamp_of(folder: Path) -> Stamp:
     """Changes when one of the files does; every tick of every sensor asks for them."""
-    return tuple(
+    known = _LOOKED_AT.get()
+    if known is not None and folder in known:
+        return known[folder]
+    stamp = tuple(
         (str(file.path), 0) if isinstance(file, BrokenFile) else (str(file), _stamp(file)) for file in _files(folder)
     )
+    if known is not None:
+        known[folder] = stamp
+    return stamp
 
 
 def _files(folder: Path) -> Iterator[Path | BrokenFile]:
@@ -141,7 +163,7 @@ def _stamp(path: Path) -> tuple[int, ...]:
     return stat.st_mtime_ns, stat.st_size, stat.st_mode
 
 
-@lru_cache(maxsize=1024)
+@cache
 def _parsed(path: Path, stamp: tuple[int, ...]) -> Read:
     del stamp
     content = b""

@@ -11,7 +11,8 @@ import yaml
 
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.sources.settings import SourceSettings
-from mlops_assets.world.declared_files import BrokenSettings
+from mlops_assets.world import declared_files
+from mlops_assets.world.declared_files import BrokenSettings, looked_at_once, stamp_of
 from mlops_assets.world.settings_files import broken_files, read_settings, settings_file
 
 SOURCE = """type: mlops_assets.components.LandingSource
@@ -153,3 +154,19 @@ def test_so_is_one_below_monitoring(tmp_path: Path, old: str) -> None:
     declared(tmp_path, MODEL.replace("window: week", old))
     (broken,) = broken_files(tmp_path)
     assert "since settings 2" in broken.sentence
+
+
+def test_a_load_of_definitions_looks_at_the_files_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "defs.yaml").write_text("type: x\n", encoding="utf-8")
+    looks: list[Path] = []
+    look = declared_files._files
+    monkeypatch.setattr(declared_files, "_files", lambda folder: looks.append(folder) or look(folder))
+    before = stamp_of(tmp_path)
+    with looked_at_once():
+        assert stamp_of(tmp_path) == stamp_of(tmp_path) == before
+        (tmp_path / "one" / "defs.yaml").write_text("type: another\n", encoding="utf-8")
+        assert stamp_of(tmp_path) == before
+    assert looks == [tmp_path, tmp_path]
+    # Outside a load each look is a new one.
+    assert stamp_of(tmp_path) != before
