@@ -26,9 +26,10 @@ from mlops_assets.onboarding import files
 from mlops_assets.onboarding.asked import Asked
 from mlops_assets.onboarding.landing import land
 from mlops_assets.onboarding.plan import Plan, make_plan
-from mlops_assets.onboarding.reading.table import UnreadableTable
+from mlops_assets.onboarding.reading.table import UnreadableTable, read_table
 from mlops_assets.onboarding.values import plain_yaml
 from mlops_assets.steps.land.landed_rows import parse
+from mlops_assets.world.files.table_files import open_table
 from tests.onboarding.tables import Project, churn
 
 RUNS = (
@@ -112,6 +113,38 @@ def lands_whole(plan: Plan, folder: Path) -> None:
     frames = [parse(path.name, path.read_bytes(), source) for path in sorted(landed.folder.iterdir())[:3]]
     results = check_frames(source.rules, frames, partitions=[None] * len(frames))
     assert [result.reason for result in results if not result.ok] == []
+
+
+KINDS = (
+    [f"{i / 7:,.2f} €" for i in range(60)],
+    [f"+{i}" for i in range(60)],
+    [f"{1 + i % 28:02}/02/2024 10:{i:02}" for i in range(60)],
+    [f"0x{i:04x}" for i in range(60)],
+    [str(i % 3 == 0) for i in range(60)],
+    ["–" if i % 9 == 4 else f"{i}.5" for i in range(60)],
+    [f"{i}.25e1" for i in range(60)],
+    ["u", "v", "Unknown"] * 20,
+)
+"""Texts that are read as something else: each reader asks in SQL of its own."""
+
+
+@pytest.mark.parametrize("shift", range(len(KINDS)))
+def test_a_name_changes_nothing_about_what_texts_are_read_as(shift: int, tmp_path: Path) -> None:
+    """All names in one file, beside the same columns under plain names; `{x}` ended in a traceback over texts."""
+    names = [name for name in dict.fromkeys(ODD) if name not in ("at",)]
+    kinds = [KINDS[(place + shift) % len(KINDS)] for place in range(len(names))]
+    facts, read, tables = [], [], []
+    for called in (names, [f"c{place}" for place in range(len(names))]):
+        frame = pd.DataFrame(dict(zip(called, kinds, strict=True)))
+        file = tmp_path / f"{len(facts)}.csv"
+        frame.to_csv(file, index=False)
+        table = read_table(str(file))
+        facts.append([(each.dtype, each.distinct, each.missing, each.low, each.high) for each in table.facts.values()])
+        read.append(table.connection.sql(f"select * from {table.relation}").fetchall())
+        tables.append(list(open_table(str(file)).kinds.values()))
+    assert facts[0] == facts[1]
+    assert read[0] == read[1]
+    assert tables[0] == tables[1]
 
 
 @pytest.mark.parametrize("name", CANNOT_BE, ids=range(len(CANNOT_BE)))

@@ -61,11 +61,15 @@ class CsvHead:
         return f"{options}, names = [{', '.join(names)}]"
 
 
-def head_of(text: str) -> CsvHead:
+def head_of(text: str, *, is_cut: bool = False) -> CsvHead:
     """The head of a file, from its first characters.
 
+    Args:
+        text: as many as a head may have, at most.
+        is_cut: whether more stand behind them.
+
     Raises:
-        NoHead: there is no line, or an empty one.
+        NoHead: there is no line, an empty one, or one that is longer than that.
     """
     text = text.removeprefix("\ufeff")
     if not text.strip():
@@ -83,6 +87,8 @@ def head_of(text: str) -> CsvHead:
         except (csv.Error, StopIteration):
             continue  # a quote that ends in the middle of a cell: it is another one
         last = lines[skipped + rows.line_num - 1]
+        if is_cut and rows.line_num + skipped == len(lines) and not last.endswith(("\r", "\n")):
+            raise NoHead(f"begins with names of more than {LONGEST_CELL:,} bytes in all: leave out what no model needs")
         newline: Newline | None = None
         if rows.line_num > 1:
             newline = "\r\n" if last.endswith("\r\n") else "\r" if last.endswith("\r") else "\n"

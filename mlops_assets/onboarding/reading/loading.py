@@ -45,6 +45,8 @@ from mlops_assets.world.home import Limits
 
 _TYPES = "['BOOLEAN', 'BIGINT', 'DOUBLE', 'VARCHAR']"
 """What DuckDB may take CSV columns for; times are read by `texts`, in which no order of day and month is guessed."""
+_LONGEST = 200
+"""Characters of a line of DuckDB's."""
 MOST_COLUMNS = 2_000
 """Columns of a table: the time that they take grows with their square, and is a minute for so many."""
 
@@ -294,7 +296,9 @@ def _readable(pattern: str) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        said = [line for line in str(error).strip().splitlines() if line.strip()]
+        # It quotes the line, up to ten thousand characters of it.
+        lines = [line for line in str(error).strip().splitlines() if line.strip()]
+        said = [f"{line[:_LONGEST]}{' ...' if len(line) > _LONGEST else ''}" for line in lines]
         if any("unicode" in line.lower() for line in said):
             raise _not_utf8(pattern, said[0]) from error
         # DuckDB names neither line nor cell where it finds no way to read a file.

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from mlops_assets.core.values.display import row_numbers
 from mlops_assets.core.values.sql import exact, free_name, quoted
 from mlops_assets.world.files.csv_lines import csv_head
+from mlops_assets.world.files.empty_rows import RowNumbers
 from mlops_assets.world.files.parquet_rows import row_numbers_in
 from mlops_assets.world.files.refused_files import is_parquet
 
@@ -37,7 +38,7 @@ class Cells:
         relation: all rows, one file after the other.
         files: what was read.
         counts: rows of each file that was counted so far.
-        gone: numbers of rows that were left out.
+        gone: numbers of rows that were left out, where a column of the data is called `rowid`.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -84,13 +85,14 @@ class Cells:
             else f"(select row_number() over () - 1 as {row}, * from {self.relation}) as {self.relation}"
         )
 
-    def leave_out(self, rows: Sequence[int]) -> None:
+    def leave_out(self, rows: Sequence[int] | RowNumbers) -> None:
         """Leave out rows by their numbers, from 0; the others keep theirs."""
         self.connection.register("rows_left_out", pa.table({"number": pa.array(rows, pa.int64())}))
         with self.by_place():
             self.connection.execute(f"delete from {self.relation} where rowid in (select number from rows_left_out)")
         self.connection.unregister("rows_left_out")
-        self.gone.update(rows)
+        if self.row != "rowid":
+            self.gone.update(map(int, rows))
 
     @contextmanager
     def by_place(self) -> Iterator[None]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 
 from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.exact import FLOAT_WHOLE
@@ -205,10 +206,10 @@ def read_table(
 def _without_empty_rows(cells: Cells) -> list[str]:
     """Leave out rows of CSV files without a value, and say so; the others keep their `rowid`, which is their place."""
     empty = {file: empty_rows(cells.connection, file) for file in cells.files if not is_parquet(file)}
-    if not any(empty.values()):
+    if not any(map(len, empty.values())):
         return []
     starts = accumulate(cells.rows_of_files if len(cells.files) > 1 else [], initial=0)
-    places = [start + row for start, file in zip(starts, cells.files, strict=False) for row in empty[file]]
+    places = np.concatenate([start + empty[file] for start, file in zip(starts, cells.files, strict=False)])
     cells.leave_out(places)
     return [sentence for file, rows in empty.items() for sentence in noted(rows, f" of {shown(file.name)}")]
 

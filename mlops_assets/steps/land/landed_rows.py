@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.core.sources.settings import SourceSettings
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mlops_assets.core.values.csv_head import CsvHead
+    from mlops_assets.world.files.empty_rows import RowNumbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +32,7 @@ class LandedRows:
     """
 
     frame: pd.DataFrame
-    empty: list[int] = field(default_factory=list)
+    empty: Sequence[int] | RowNumbers = ()
 
 
 def parse(name: str, content: bytes, source: SourceSettings, limit: int = Limits().file_bytes) -> pd.DataFrame:
@@ -70,7 +71,8 @@ def _csv_rows(content: bytes, missing: Sequence[str]) -> LandedRows:
     from mlops_assets.world.files.empty_rows import may_have_empty_rows, rows_without_values
 
     try:
-        head = head_of(content[:LONGEST_CELL].decode("utf-8", errors="replace"))
+        start = content[:LONGEST_CELL].decode("utf-8", errors="replace")
+        head = head_of(start, is_cut=len(content) > LONGEST_CELL)
         if b'"' in content and (why := fault_of_quotes(io.BytesIO(content), head)):
             raise ValueError(f"it {why}")
         how: dict[str, Any] = {"sep": head.separator, "skiprows": head.skipped, "dtype": str, "keep_default_na": False}
@@ -91,7 +93,7 @@ def _csv_rows(content: bytes, missing: Sequence[str]) -> LandedRows:
     if not may_have_empty_rows(io.BytesIO(content), head):
         return LandedRows(frame)
     empty = rows_without_values(pd.read_csv(io.BytesIO(content), na_values=[], **how))
-    return LandedRows(frame.drop(index=empty).reset_index(drop=True), empty)
+    return LandedRows(frame.drop(index=pd.Index(empty)).reset_index(drop=True), empty)
 
 
 def _named_columns(frame: pd.DataFrame, head: CsvHead) -> pd.DataFrame:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mlops_assets.steps.land.accepted_days import AcceptedDays
     from mlops_assets.steps.land.repeated_keys import Repeated
     from mlops_assets.steps.land.replaced_rows import Replaced
+    from mlops_assets.world.files.empty_rows import RowNumbers
 
 BATCH_BYTES = 8 * 2**20
 """Landed bytes that are judged at once: as text cells in memory they are about 20 times as large."""
@@ -188,13 +189,13 @@ def _judge(accepted: AcceptedDays, batch: Mapping[str, LandedFile], taken: Mappi
 
 def _read(
     intake: Intake, batch: Mapping[str, LandedFile]
-) -> tuple[dict[str, tuple[Read, pd.DataFrame]], dict[str, list[int]], dict[str, Verdict]]:
+) -> tuple[dict[str, tuple[Read, pd.DataFrame]], dict[str, Sequence[int] | RowNumbers], dict[str, Verdict]]:
     """The rows of a batch, where those without a value were, and verdicts on files that cannot be read."""
     from mlops_assets.world.files.unpacked_size import TooLarge
 
     limit = intake.lake.home.settings.limits.file_bytes
     frames: dict[str, tuple[Read, pd.DataFrame]] = {}
-    empty: dict[str, list[int]] = {}
+    empty: dict[str, Sequence[int] | RowNumbers] = {}
     verdicts: dict[str, Verdict] = {}
     for partition, file in sorted(batch.items()):
         read = read_file(file) if file.size <= limit else unread_file(file)

@@ -28,7 +28,7 @@ def csv_head(path: Path) -> CsvHead:
     with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as file:
         start = file.read(LONGEST_CELL)
     # What is cut off in the middle of a letter is no fault.
-    return head_of(codecs.getincrementaldecoder("utf-8")().decode(start))
+    return head_of(codecs.getincrementaldecoder("utf-8")().decode(start), is_cut=len(start) == LONGEST_CELL)
 
 
 def uneven_row(path: Path) -> str:

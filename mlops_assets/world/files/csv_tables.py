@@ -24,7 +24,7 @@ from mlops_assets.core.values.text_formats import MISSING, NUMBER_FORMATS, Mark
 from mlops_assets.core.values.text_numbers import NumberTexts, plain_numbers
 from mlops_assets.core.values.text_times import TimeTexts
 from mlops_assets.world.files.csv_lines import csv_head
-from mlops_assets.world.files.empty_rows import empty_rows
+from mlops_assets.world.files.empty_rows import RowNumbers, empty_rows
 from mlops_assets.world.files.number_columns import hex_columns, signed_type
 from mlops_assets.world.files.text_columns import look_at_points, look_at_texts
 from mlops_assets.world.files.type_words import TIME
@@ -49,7 +49,7 @@ def with_numbers(batch: pa.RecordBatch, written: Mapping[str, str]) -> pa.Record
     return batch
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CsvTable:
     """A CSV file whose columns have been looked at; finding that again would be reading the file again.
 
@@ -72,7 +72,7 @@ class CsvTable:
     empty: frozenset[str] = frozenset()
     whole: frozenset[str] = frozenset()
     unnamed: Mapping[str, int] = field(default_factory=dict)
-    empty_rows: tuple[int, ...] = ()
+    empty_rows: RowNumbers | tuple[()] = ()
     rows: str = ""
 
     @classmethod
@@ -134,12 +134,12 @@ class CsvTable:
     def _without_empty_rows(self, session: duckdb.DuckDBPyConnection) -> Self:
         """Beside rows of words that mean missing, their numbers are asked for; that there is no value, else."""
         empty = empty_rows(session, self.path)
-        if not empty:
+        if not len(empty):
             return self
         has_value = " OR ".join(f"{quoted(name)} IS NOT NULL" for name in self.types)
         ((without,),) = session.sql(f"SELECT count(*) FROM ({self.select()}) WHERE NOT ({has_value})").fetchall()
         rows = has_value if without == len(empty) else f"{self._number} NOT IN ({', '.join(map(str, empty))})"
-        return replace(self, empty_rows=tuple(empty), rows=rows)
+        return replace(self, empty_rows=empty, rows=rows)
 
     def _typed(self, session: duckdb.DuckDBPyConnection) -> Self:
         described = session.sql(f"DESCRIBE {self.select()}").fetchall()

@@ -36,12 +36,16 @@ def signed_type(connection: duckdb.DuckDBPyConnection, relation: str, column: st
         beginning: its first rows, where the relation is a file.
     """
     name = quoted(column)
-    cells = f"select trim({name}) as cell from {{}} where {name} is not null"
     is_plain = f"bool_and(regexp_full_match(cell, {literal(PLAIN)}))"
-    first = f"select {is_plain} from ({cells.format(beginning or relation)} limit {_FIRST})"
+
+    def cells(rows: str) -> str:
+        # No template: braces of a name are no field of one.
+        return f"select trim({name}) as cell from {rows} where {name} is not null"
+
+    first = f"select {is_plain} from ({cells(beginning or relation)} limit {_FIRST})"
     if not connection.execute(first).fetchall()[0][0]:
         return None
-    return _Signs.of(connection, cells.format(relation)).dtype
+    return _Signs.of(connection, cells(relation)).dtype
 
 
 def may_be_numbers(ends: Collection[str]) -> bool:

@@ -7,6 +7,7 @@ quotes that swallow rows (`core.values.csv_quotes`), what stands in the rows (`t
 from __future__ import annotations
 
 import gzip
+from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from functools import partial
@@ -116,7 +117,8 @@ def _fault_of_quotes(path: Path) -> str:
 
 
 def _twice(keys: Sequence[str], names: Sequence[str], alike: str) -> str:
-    twice = {name: key for key, name in zip(keys, names, strict=True) if key and keys.count(key) > 1}
+    counts = Counter(keys)
+    twice = {name: key for key, name in zip(keys, names, strict=True) if key and counts[key] > 1}
     alike = " (they look alike)" if len({name.casefold().strip() for name in twice}) > len({*twice.values()}) else alike
     return f"has the column {', '.join(_shown(twice))} twice{alike}. Rename or remove one" if twice else ""
 

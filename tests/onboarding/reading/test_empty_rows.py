@@ -75,15 +75,15 @@ def test_the_rows_are_those_of_the_file_without_them_by_every_way_in(
     plain = written(rest, tmp_path / "plain" / name, separator=separator, end=end, last=end)
     file = written(rows, tmp_path / name, separator=separator, end=end, last="" if seed % 2 else end)
     with duckdb.connect() as session:
-        assert empty_rows(session, file) == empty
-        assert empty_rows(session, plain) == []
+        assert empty_rows(session, file).tolist() == empty
+        assert empty_rows(session, plain).tolist() == []
     read = read_table(str(file))
     assert read.rows == len(rest)
     same = [each.connection.sql(f"select * from {each.relation}").fetchall() for each in (read, read_table(str(plain)))]
     assert same[0] == same[1]
     assert read.left_out == tuple(noted(empty, f" of {name}"))
     landed = rows_in(name, file.read_bytes(), SOURCE, 2**30)
-    assert landed.empty == empty
+    assert list(landed.empty) == empty
     pd.testing.assert_frame_equal(landed.frame, parse(name, plain.read_bytes(), SOURCE))
     assert check_frame(SOURCE.rules, landed.frame).ok
     batches = [next(iter(open_table(str(each)).batches(KINDS))) for each in (file, plain)]
@@ -153,7 +153,7 @@ def test_words_for_missing_and_lines_in_quotes_are_no_empty_rows(tmp_path: Path)
 def test_one_column_has_no_empty_rows(tmp_path: Path) -> None:
     with duckdb.connect() as session:
         (tmp_path / "v.csv").write_text('age\n1\n""\n \n2\n')
-        assert empty_rows(session, tmp_path / "v.csv") == []
+        assert len(empty_rows(session, tmp_path / "v.csv")) == 0
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 7])
