@@ -68,10 +68,11 @@ def test_a_week_in_the_middle_of_which_predictions_begin_does_not(world: World) 
     entries = [{"drift": {"psi": 0.2, "features": [WEEKDAY]}}]
     weekly = watched(world.with_settings(monitoring={"window": "week"}, retrain=agreed(*entries)), 7, first=4)
     summary, table = newest(weekly)
-    assert "the window holds only a part of the week" in table.loc[WEEKDAY, "why"]
+    assert "it goes by the calendar, and the window has no rows of some weekdays" in table.loc[WEEKDAY, "why"]
     assert not any(WEEKDAY in finding.features for finding in summary.findings)
     (trigger,) = [r for r in consider(weekly.platform, weekly.model)[1].triggers if r.window == summary.window]
-    assert trigger.passed is None
+    assert (trigger.passed, "cannot fire" in trigger.sentence) == (None, False)
+    assert f"{WEEKDAY} cannot be judged: it goes by the calendar" in trigger.sentence
 
 
 def declared(catalogue: Catalogue, cycles: Mapping[str, Any]) -> Catalogue:

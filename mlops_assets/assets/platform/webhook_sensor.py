@@ -46,15 +46,12 @@ def webhook_sensor(
 
 
 def _after(platform: Platform, reached: Reached, kinds: frozenset[EventKind]) -> Iterator[Next]:
-    """What comes after a place, model by model, in the order of each record."""
+    """What comes after a place, model by model: what has drifted, then what was made of it, in the record's order."""
     for model in platform.models():
         if platform.ledger.record.damage(model):
             continue  # It is an incident of its own, and hides no other model.
-        passed = reached.entries.get(model, 0)
-        for number, entry in enumerate(platform.ledger.entries(model)[passed:], start=passed + 1):
-            event = of_entry(entry, number)
-            reached = reached.past_entry(model, number)
-            yield event if event and event.kind in kinds else None, reached
+        # Read first: the windows that a decision rests on were there before it.
+        entries = platform.ledger.entries(model)
         for window in summaries(platform.lake, model, "drift", WindowSummary):
             if window.end <= reached.windows.get(model, _BEGINNING):
                 continue
@@ -67,6 +64,11 @@ def _after(platform: Platform, reached: Reached, kinds: frozenset[EventKind]) ->
                 yield event, reached
             reached = reached.past_window(model, window.end)
             yield None, reached
+        passed = reached.entries.get(model, 0)
+        for number, entry in enumerate(entries[passed:], start=passed + 1):
+            of_record = of_entry(entry, number)
+            reached = reached.past_entry(model, number)
+            yield of_record if of_record and of_record.kind in kinds else None, reached
 
 
 def _now(platform: Platform) -> Reached:

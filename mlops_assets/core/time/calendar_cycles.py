@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 Cycle = Literal["week", "year"]
 CYCLES: Mapping[Cycle, timedelta] = {"week": timedelta(days=7), "year": timedelta(days=365)}
 """How long a window must be to hold all of it."""
-BY_CALENDAR = "it goes by the calendar"
+_BY_CALENDAR = "it goes by the calendar"
 """How the reason of a feature begins that is left out for it."""
+_TOO_SHORT = f"{_BY_CALENDAR}, and the window holds only a part of the "
 _NO_NEWS = " It differs from the reference in every such window, so nothing has to be done."
 _COVERED = 0.9
 """Share of the rows that lie in parts of the week which the reference has on two days or more: parts that were there
@@ -42,9 +43,16 @@ def part_of_cycle(cycle: Cycle, window: Window, *, lacks_weekdays: bool = False)
         lacks_weekdays: whether its rows do not fill it (`lacks_weekdays`).
     """
     # On days on which clocks change a week is an hour shorter.
-    if window.end - window.start >= CYCLES[cycle] - timedelta(hours=1) and not lacks_weekdays:
-        return ""
-    return f"{BY_CALENDAR}, and the window holds only a part of the {cycle}.{_NO_NEWS}"
+    if window.end - window.start < CYCLES[cycle] - timedelta(hours=1):
+        return f"{_TOO_SHORT}{cycle}.{_NO_NEWS}"
+    if cycle == "week" and lacks_weekdays:
+        return f"{_BY_CALENDAR}, and the window has no rows of some weekdays.{_NO_NEWS}"
+    return ""
+
+
+def is_never_compared(why: str) -> bool:
+    """Whether a column of which `part_of_cycle` has said this is left out of every window as long."""
+    return why.startswith(_TOO_SHORT)
 
 
 def lacks_weekdays(reference: Any, window: Any, *, tz: str) -> bool:
@@ -66,7 +74,7 @@ def why_silent(why: str) -> str:
     """Why a trigger cannot fire that watches such columns alone, with the remedy: of drift there is no news in them.
 
     Args:
-        why: what `part_of_cycle` has said.
+        why: what `part_of_cycle` has said of columns that are never compared.
     """
     remedy = "Let the trigger watch other features, or set a monitoring.window that holds the whole cycle."
     return f"{why.removesuffix(_NO_NEWS)} {remedy}"

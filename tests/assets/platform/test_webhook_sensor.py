@@ -76,15 +76,16 @@ def test_what_happens_is_told_in_order_signed_and_once(home: Home, receiver: Hoo
     drifted(home, NOW)
     drifted(home, NOW + timedelta(days=7), passed=True)
     assert told(home) == f"{receiver.host} took 5 events"
-    assert receiver.kinds == ["mlops.decision", "mlops.promotion", "mlops.rejection", "mlops.rollback", "mlops.drift"]
-    first, second, *_, last = receiver.taken
+    # A decision comes after the drift that it rests on.
+    assert receiver.kinds == ["mlops.drift", "mlops.decision", "mlops.promotion", "mlops.rejection", "mlops.rollback"]
+    drift, first, second, *_ = receiver.taken
     assert (first["source"], first["specversion"], first["data"]["reasons"]) == (
         f"mlops/{MODEL}",
         "1.0",
         ["All is well."],
     )
     assert second["data"] == {"model": MODEL, "version": 2, "decision": "d1", "reason": "It is better."}
-    assert (last["data"]["check"], last["data"]["value"], last["data"]["limit"]) == (
+    assert (drift["data"]["check"], drift["data"]["value"], drift["data"]["limit"]) == (
         "inputs_match_reference",
         0.4,
         0.05,

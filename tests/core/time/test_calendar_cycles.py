@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_assets.core.time.calendar_cycles import lacks_weekdays, part_of_cycle, weekly
+from mlops_assets.core.time.calendar_cycles import is_never_compared, lacks_weekdays, part_of_cycle, weekly
 from mlops_assets.core.time.windows import Window, midnight
 
 ZONE = "America/New_York"
@@ -83,7 +83,8 @@ def test_a_weekday_that_the_reference_lacks_is_news() -> None:
 
 def test_a_window_that_holds_the_cycle_compares_it() -> None:
     day = midnight(MONDAY.date(), ZONE)
-    assert "a part of the week" in part_of_cycle("week", Window(day, day + timedelta(days=6)))
+    short = part_of_cycle("week", Window(day, day + timedelta(days=6)))
+    assert ("a part of the week" in short, is_never_compared(short)) == (True, True)
     # The week in which clocks go forward is an hour shorter.
     spring = Window(midnight(MONDAY.date(), ZONE), midnight((MONDAY + timedelta(days=7)).date(), ZONE))
     assert spring.end - spring.start == timedelta(days=7) - timedelta(hours=1)
@@ -101,7 +102,8 @@ def test_a_window_may_have_rows_of_some_weekdays_alone(first: int, days: int, la
     window = rows(MONDAY + timedelta(days=42 + first, hours=4), days)
     assert lacks_weekdays(REFERENCE["at"], window["at"], tz=ZONE) is lacks
     whole = Window(MONDAY, MONDAY + timedelta(days=14))
-    assert bool(part_of_cycle("week", whole, lacks_weekdays=lacks)) is lacks
+    why = part_of_cycle("week", whole, lacks_weekdays=lacks)
+    assert ("the window has no rows of some weekdays" in why, is_never_compared(why)) == (lacks, False)
 
 
 def test_who_is_closed_on_weekends_lacks_no_weekday() -> None:

@@ -19,7 +19,7 @@ from mlops_assets.core.drift.feature_drift import FeatureDrift
 from mlops_assets.core.drift.policy import drift_verdict
 from mlops_assets.core.record.plain_values import days_of
 from mlops_assets.core.record.wording import CANNOT_FIRE
-from mlops_assets.core.time.calendar_cycles import BY_CALENDAR, why_silent
+from mlops_assets.core.time.calendar_cycles import is_never_compared, why_silent
 from mlops_assets.core.time.windows import parse_duration
 
 
@@ -68,7 +68,7 @@ def drift_result(trigger: OnDrift, drifts: Sequence[FeatureDrift], window: InWin
         why = f"{strange[0]} is no feature of the window. Correct its name under retrain.on"
         return window.said(trigger, None, None, None, why)
     chosen = [drift for drift in drifts if not trigger.features or drift.feature in trigger.features]
-    if chosen and all((drift.why or "").startswith(BY_CALENDAR) for drift in chosen):
+    if chosen and all(is_never_compared(drift.why or "") for drift in chosen):
         why = f"{CANNOT_FIRE} {chosen[0].feature}: {why_silent(chosen[0].why or '')}"
         return trigger.result(window.window, window.end, passed=None, sentence=why)
     verdict = drift_verdict(chosen, trigger.limits)
