@@ -100,7 +100,7 @@ def test_times_without_hours_are_judged_by_days_alone(world: World) -> None:
     later = after_a_week(world)
     assert later.engine.requests(later.sensor)[0] == []
     assert "7 days of labels" in decided(later).reasons[0]
-    assert "8 days with 0 are needed: 1 more day" in decided(later).reasons[0]
+    assert "8 days with 100 are needed: 1 more day" in decided(later).reasons[0]
 
 
 def test_where_a_column_says_what_an_observation_is_its_values_are_judged_by(world: World) -> None:

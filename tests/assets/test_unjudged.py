@@ -31,7 +31,7 @@ def test_by_default_the_champion_stays_and_the_decision_says_what_is_missing(wor
     assert later.tick().runs == ()
     assert (decided(later).action, later.aliases()["champion"]) == ("cannot_judge", 1)
     assert "2 days of labels" in decided(later).reasons[0]
-    assert "and 3 days with 0 are needed: 1 more day, by about 2013-02-2" in decided(later).reasons[0]
+    assert "and 3 days with 100 are needed: 1 more day, by about 2013-02-2" in decided(later).reasons[0]
     assert "The trigger schedule (every 2d) asks for a training" in " ".join(decided(later).reasons)
 
 

@@ -20,8 +20,10 @@ from tests.receiver import Receiver, receiving
 
 
 @pytest.fixture
-def floor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Floor:
-    return Floor(tmp_path / "home", monkeypatch)
+def floor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Floor]:
+    floor = Floor(tmp_path / "home", monkeypatch)
+    with floor.instance:
+        yield floor
 
 
 @pytest.fixture

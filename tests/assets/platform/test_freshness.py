@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,8 +29,10 @@ RAW = dg.AssetKey(["raw", "orders"])
 
 
 @pytest.fixture
-def floor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Floor:
-    return Floor(tmp_path / "home", monkeypatch)
+def floor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Floor]:
+    floor = Floor(tmp_path / "home", monkeypatch)
+    with floor.instance:
+        yield floor
 
 
 def test_with_the_wall_clock_a_source_that_ended_long_ago_rings_once(floor: Floor) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,8 +23,10 @@ RELOAD = "Declared and not loaded yet, so left alone: {}. Reload the definitions
 
 
 @pytest.fixture
-def floor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Floor:
-    return Floor(tmp_path / "home", monkeypatch)
+def floor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Floor]:
+    floor = Floor(tmp_path / "home", monkeypatch)
+    with floor.instance:
+        yield floor
 
 
 def add(floor: Floor, name: str) -> None:

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -123,8 +124,10 @@ class Floor:
 
 
 @pytest.fixture
-def floor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Floor:
-    return Floor(tmp_path / "home", monkeypatch)
+def floor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Floor]:
+    floor = Floor(tmp_path / "home", monkeypatch)
+    with floor.instance:
+        yield floor
 
 
 def names(request: dg.RunRequest) -> list[str]:

@@ -48,7 +48,8 @@ def home(tmp_path: Path, receiver: HookReceiver, monkeypatch: pytest.MonkeyPatch
 
 def told(home: Home) -> str:
     resources = {"platform": Platform.of(home), "alerts": Alerts(root=str(home.root))}
-    skipped = webhook_sensor(dg.build_sensor_context(resources=resources))
+    with dg.build_sensor_context(resources=resources) as context:
+        skipped = webhook_sensor(context)
     assert isinstance(skipped, dg.SkipReason)
     return str(skipped.skip_message)
 
