@@ -25,6 +25,7 @@ import pandas as pd
 import yaml
 from typer.testing import CliRunner
 
+from mlops_assets.assets.retrain_sensor import Deciding
 from mlops_assets.cli import app
 from mlops_assets.core.record.entries import Decision, only
 from mlops_assets.core.sources.stream_settings import StreamSettings
@@ -112,20 +113,20 @@ def live(home: Home) -> dict[str, Any]:
         with sending(home, source) as send:
             send(history)
             engine.tick("landing_sensor")
-            first = engine.tick(f"{MODEL}_retrain_sensor")
+            first = engine.decide(model)
             for hour, more in ((9, 0.0), (10, 15.0)):
                 # By event time an hour is over when something later has come.
                 later = {"sold_at": f"{TODAY}T{hour + 1:02}:30:00Z", "sale": f"s{hour:02}later"}
                 send(sales(TODAY, hour, rng, rows=4 * AN_HOUR, more=more))
                 send(sales(TODAY, hour + 1, rng, rows=1, more=more).assign(**later))
                 landed = engine.tick("landing_sensor")
-                asked, _ = engine.requests(f"{MODEL}_retrain_sensor")
+                asked = Deciding(platform, instance).look(model).request
                 decision = only(platform.ledger.entries(MODEL), Decision)[-1]
                 hours.append(
                     {
                         "landed": len(landed.runs),
                         "now": platform.now(model).isoformat(),
-                        "tags": [dict(request.tags) for request in asked],
+                        "tags": [dict(asked.tags)] if asked else [],
                         "decision": decision.to_dict(),
                     }
                 )

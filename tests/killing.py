@@ -117,7 +117,7 @@ def retrain(home: Home, tags: dict[str, str], model: str, changes: dict[str, Any
     import dagster as dg
 
     world = World.of(home, model, **changes)
-    world.engine.execute(dg.RunRequest(job_name=f"{model}_retrain", tags=tags))
+    world.engine.execute(dg.RunRequest(job_name="retrain", tags=tags))
 
 
 def move_on(home: Home, changes: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ import dagster as dg
 
 from mlops_assets.assets.monitoring_assets import build_monitoring_assets
 from mlops_assets.assets.partitions import span_tags
-from mlops_assets.assets.retrain_sensor import build_retrain_job, build_retrain_sensor
+from mlops_assets.assets.retrain_sensor import SENSOR, build_retrain_job, build_retrain_sensor
 from mlops_assets.assets.training_assets import build_training_assets
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.time.spans import Span
@@ -172,11 +172,12 @@ class World:
         )
         return dg.Definitions(
             assets=[*build_training_assets(self.model), *build_monitoring_assets(self.model), *self.extra],
-            jobs=[build_retrain_job(self.model), watch],
-            sensors=[build_retrain_sensor(self.model)],
+            jobs=[build_retrain_job([self.model]), watch],
+            sensors=[build_retrain_sensor(lambda _: {self.model.name: self.model})],
             resources={
                 "platform": self.platform,
                 "tracking": Tracking(home=str(self.home.root)),
+                "alerts": Alerts(root=str(self.home.root)),
             },
         )
 
@@ -186,7 +187,7 @@ class World:
 
     @property
     def sensor(self) -> str:
-        return f"{self.model.name}_retrain_sensor"
+        return SENSOR
 
     def at(self, day: date) -> None:
         """Move the clock to the beginning of a local day."""
@@ -194,7 +195,7 @@ class World:
 
     def tick(self) -> Tick:
         """One tick of the retrain sensor and the runs it asks for."""
-        return self.engine.tick(self.sensor)
+        return self.engine.tick(SENSOR)
 
     def watch(self, first: date, end: date) -> dg.ExecuteInProcessResult:
         """What a landing run does for the model: predict the days [first, end), report."""

@@ -8,8 +8,9 @@ import os
 
 import dagster as dg
 
-from mlops_assets.assets.rollout_assets import build_rollout_assets, build_rollout_jobs, build_rollout_sensors
+from mlops_assets.assets.rollout_assets import build_rollout_assets, build_rollout_job, build_rollout_sensor
 from mlops_assets.core.settings_sections import RolloutSpec
+from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.home import Home
 from mlops_assets.world.platform import Platform
 from tests.moments import Moment
@@ -25,9 +26,9 @@ platform = Platform.of(Home.from_environment())
 model = small(platform.models()["flight_delay"], **FIELDS)
 defs = dg.Definitions(
     assets=build_rollout_assets(model),
-    jobs=build_rollout_jobs(model),
-    sensors=build_rollout_sensors(model),
-    resources={"platform": platform},
+    jobs=[build_rollout_job([model])],
+    sensors=[build_rollout_sensor(lambda _: {model.name: model})],
+    resources={"platform": platform, "alerts": Alerts()},
 )
 if moment := os.environ.get("DIES_AT"):
     Moment(moment, with_all=True).arm()

@@ -40,6 +40,11 @@ def watching(model: ModelSettings) -> list[dg.AssetKey]:
     return [dg.AssetKey([model.name, step]) for step in steps]
 
 
+def is_loaded(context: dg.SensorEvaluationContext, key: dg.AssetKey) -> bool:
+    """Whether Dagster has loaded an asset; what was declared since it loaded is left alone until it loads anew."""
+    return context.repository_def is None or key in context.repository_def.asset_graph.get_all_asset_keys()
+
+
 def landing_jobs() -> list[AssetJob]:
     """One job for each group of sources and grain in it."""
     sources = read_settings(DEFS, SourceSettings)

@@ -1,7 +1,8 @@
-"""`MonitoredModel`: one YAML file becomes the assets, checks, job and sensor of a model in production.
+"""`MonitoredModel`: one YAML file becomes the assets and checks of a model in production.
 
 Here: the component and what belongs to the model as a whole. Not here: the bodies of the assets
-(`training_assets`, `monitoring_assets`, `rollout_assets`) and of the sensor (`retrain_sensor`).
+(`training_assets`, `monitoring_assets`, `rollout_assets`); the jobs and sensors, which all models share
+(`retrain_sensor`, `rollout_assets`).
 """
 
 from __future__ import annotations
@@ -11,8 +12,7 @@ from pydantic import BaseModel
 
 from mlops_assets.assets.monitoring_assets import build_monitoring_assets
 from mlops_assets.assets.partitions import declared_calendar
-from mlops_assets.assets.retrain_sensor import build_retrain_job, build_retrain_sensor
-from mlops_assets.assets.rollout_assets import build_rollout_assets, build_rollout_jobs, build_rollout_sensors
+from mlops_assets.assets.rollout_assets import build_rollout_assets
 from mlops_assets.assets.scaffolds import ModelYaml
 from mlops_assets.assets.training_assets import build_training_assets
 from mlops_assets.core.settings import ModelSettings
@@ -39,13 +39,11 @@ class MonitoredModel(dg.Component):
         return cls(attributes)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """Eight assets, one job, one sensor; with a rollout one more of each."""
+        """Eight assets; with a rollout one more."""
         return dg.Definitions(
             assets=[
                 *build_training_assets(self.settings),
                 *build_monitoring_assets(self.settings, declared_calendar(self.settings.grain)),
                 *build_rollout_assets(self.settings),
-            ],
-            jobs=[build_retrain_job(self.settings), *build_rollout_jobs(self.settings)],
-            sensors=[build_retrain_sensor(self.settings), *build_rollout_sensors(self.settings)],
+            ]
         )

@@ -1,25 +1,36 @@
-"""The sensor that turns evidence into a decision and a decision into a run.
+"""The sensor that turns evidence into decisions and decisions into runs, for all models of a location.
 
-Here: one tick. Not here: gathering evidence (`steps.decide.evidence`), the policy (`core.decide.policy`).
+Here: one look at one model. Not here: who has news (`model_looks`), gathering evidence (`steps.decide.evidence`), the
+policy (`core.decide.policy`).
+
+One sensor and one job, however many models there are: a run's tag says whose it is, its assets are that model's.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
 
 import dagster as dg
 
 from mlops_assets.assets.jobs import AssetJob
+from mlops_assets.assets.model_looks import DeclaredModels, Look, Tick
 from mlops_assets.core.record.entries import Decision, only
 from mlops_assets.core.record.wording import reasons_told
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.steps.decide.asked_parameters import PARAMETERS_TAG
 from mlops_assets.steps.decide.evidence import consider, keep
 from mlops_assets.steps.decide.retrain_events import parameters_of
+from mlops_assets.steps.decide.revisions import changes_at
+from mlops_assets.steps.keep.run_metrics import RETRAIN
+from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.clock import NoDataYet
 from mlops_assets.world.declared_files import BrokenSettings
 from mlops_assets.world.platform import Platform
 from mlops_assets.world.record.training_runs import TrainingRun, TrainingRuns
 
+JOB, SENSOR = RETRAIN, "retrain_sensor"
 DECISION_TAG = "mlops/decision"
 MODEL_TAG = "mlops/model"
 UNDER_WAY = [
@@ -31,59 +42,100 @@ UNDER_WAY = [
 TRAINING_CHAIN = ("training_set", "challenger", "evaluation", "champion")
 
 
-def build_retrain_job(model: ModelSettings) -> AssetJob:
-    """The chain from training set to champion as one job; one run of it trains one model."""
+def build_retrain_job(models: Iterable[ModelSettings]) -> AssetJob:
+    """The chain from training set to champion as one job; a run of it trains the model that its tag names."""
     return dg.define_asset_job(
-        f"{model.name}_retrain",
-        selection=dg.AssetSelection.assets(*(dg.AssetKey([model.name, step]) for step in TRAINING_CHAIN)),
-        description=f"Train a challenger of {model.name}, judge it, and promote it if it is better.",
+        JOB,
+        selection=dg.AssetSelection.assets(*(key for model in models for key in _chain(model.name))),
+        description="Train a challenger of the model that the tag mlops/model names, judge it, and promote it if it is "
+        "better. Launched without choosing assets, it trains every model.",
         executor_def=dg.in_process_executor,
-        tags={MODEL_TAG: model.name},
     )
 
 
-def build_retrain_sensor(model: ModelSettings) -> dg.SensorDefinition:
+def _chain(model: str) -> list[dg.AssetKey]:
+    return [dg.AssetKey([model, step]) for step in TRAINING_CHAIN]
+
+
+def build_retrain_sensor(declared: DeclaredModels = Platform.models) -> dg.SensorDefinition:
     """Evidence, policy, decision: on record once, and a run for each retraining."""
 
     @dg.sensor(
-        name=f"{model.name}_retrain_sensor",
-        job_name=f"{model.name}_retrain",
+        name=SENSOR,
+        job_name=JOB,
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Retrains {model.name} when the evidence says so; keeps every decision with its reason.",
+        description="Retrains a model when the evidence says so; keeps every decision with its reason.",
     )
     def retrain_sensor(
-        context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]
-    ) -> dg.SensorResult | dg.SkipReason:
+        context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform], alerts: Alerts
+    ) -> dg.SensorResult:
+        deciding = Deciding(platform, context.instance)
+        return Tick(platform, alerts, deciding.look, TRAINING_CHAIN[0]).over(context, declared(platform))
+
+    return retrain_sensor
+
+
+@dataclass(frozen=True)
+class Deciding:
+    """Looks at models at one moment, for what is to be decided.
+
+    Attributes:
+        platform: the home.
+        instance: Dagster's, whose runs are asked for once.
+    """
+
+    platform: Platform
+    instance: dg.DagsterInstance
+
+    def look(self, model: ModelSettings) -> Look:
+        """Finish what a killed process began, then decide; with what follows from it."""
         from mlops_assets.steps.decide.holds import start_held
         from mlops_assets.steps.promote.conclusion import finish_promotion
         from mlops_assets.steps.rollout.fallback import settle
         from mlops_assets.steps.rollout.reverting import finish_revert, revert
 
-        if running := _in_progress(context.instance, model.name):
-            return dg.SkipReason(f"A retraining is under way ({running}); its outcome comes first.")
-        if landing := _landing(context.instance, platform.landing_jobs(model)):
-            return dg.SkipReason(f"New data is on its way to the features (run {landing}); it is part of the evidence.")
+        platform = self.platform
+        if running := self._training.get(model.name):
+            return Look(f"A retraining is under way ({running}); its outcome comes first.")
+        if landing := self._landing(model):
+            return Look(f"New data is on its way to the features (run {landing}); it is part of the evidence.")
         finish_promotion(platform, model)
         finish_revert(platform, model)
         settle(platform, model)
-        unanswered = _without_run(context.instance, platform, model.name)
+        unanswered = _without_run(self.instance, platform, model.name)
         if unanswered and not start_held(platform, model, unanswered):
-            return dg.SensorResult(run_requests=[_request(platform, unanswered)])
+            return Look(_in_words(unanswered), _request(platform, unanswered))
         try:
             decision, _, news = consider(platform, model)
         except (NoDataYet, BrokenSettings) as why:
-            return dg.SkipReason(platform.home.said(str(why)))
+            return self._resting(model, str(why))
         if news:
             keep(platform, decision)
         if decision.action == "revert" and news:
             revert(platform, model, decision)
             settle(platform, model)
-        if decision.action != "retrain":
-            return dg.SkipReason(platform.home.said(_in_words(decision)))
-        return dg.SensorResult(run_requests=[_request(platform, decision)])
+        if decision.action == "retrain":
+            return Look(_in_words(decision), _request(platform, decision))
+        return self._resting(model, _in_words(decision))
 
-    return retrain_sensor
+    def _resting(self, model: ModelSettings, sentence: str) -> Look:
+        return Look(sentence, rests=True, again_at=changes_at(self.platform, model, datetime.now(UTC)))
+
+    @cached_property
+    def _runs(self) -> Sequence[dg.DagsterRun]:
+        """Every run that is under way: one question for all models."""
+        return self.instance.get_runs(filters=dg.RunsFilter(statuses=UNDER_WAY))
+
+    @cached_property
+    def _training(self) -> dict[str, str]:
+        """The run that trains a model right now, by model."""
+        return {run.tags[MODEL_TAG]: run.run_id for run in self._runs if MODEL_TAG in run.tags}
+
+    def _landing(self, model: ModelSettings) -> str | None:
+        """The run that carries landed files to this model's features right now, if there is one."""
+        jobs = {run.job_name: run.run_id for run in self._runs if MODEL_TAG not in run.tags}
+        return next((jobs[job] for job in self.platform.landing_jobs(model) if job in jobs), None) if jobs else None
 
 
 def _in_words(decision: Decision) -> str:
@@ -92,10 +144,15 @@ def _in_words(decision: Decision) -> str:
 
 def _request(platform: Platform, decision: Decision) -> dg.RunRequest:
     """The run of a decision; its key makes a second request for the same decision a no-op."""
-    tags = {DECISION_TAG: decision.id, "mlops/rule": decision.rule, "mlops/as_of": decision.at.isoformat()}
+    tags = {
+        MODEL_TAG: decision.model,
+        DECISION_TAG: decision.id,
+        "mlops/rule": decision.rule,
+        "mlops/as_of": decision.at.isoformat(),
+    }
     if parameters := parameters_of(platform.ledger.entries(decision.model), decision.id):
         tags[PARAMETERS_TAG] = json.dumps(parameters)
-    return dg.RunRequest(run_key=decision.id, tags=tags)
+    return dg.RunRequest(run_key=decision.id, job_name=JOB, asset_selection=_chain(decision.model), tags=tags)
 
 
 def _without_run(instance: dg.DagsterInstance, platform: Platform, model: str) -> Decision | None:
@@ -116,19 +173,4 @@ def _without_run(instance: dg.DagsterInstance, platform: Platform, model: str) -
         last = known.of(model).get(retrains[-1].id)
         if last is None or not last.broke:
             known.note(model, retrains[-1].id, noted)
-    return None
-
-
-def _in_progress(instance: dg.DagsterInstance, model: str) -> str | None:
-    """The run that trains this model right now, if there is one."""
-    runs = instance.get_runs(filters=dg.RunsFilter(tags={MODEL_TAG: model}, statuses=UNDER_WAY), limit=1)
-    return runs[0].run_id if runs else None
-
-
-def _landing(instance: dg.DagsterInstance, jobs: Sequence[str]) -> str | None:
-    """The run that carries landed files to this model's features right now, if there is one."""
-    for job in jobs:
-        runs = instance.get_runs(filters=dg.RunsFilter(job_name=job, statuses=UNDER_WAY), limit=1)
-        if runs:
-            return runs[0].run_id
     return None

@@ -1,10 +1,11 @@
-"""The rollout of a model as an asset with its history, its job, and the sensor that starts it.
+"""The rollout of a model as an asset with its history; one job and one sensor that lead all candidates on.
 
 Here: the asset, when it is materialized, what it shows. Not here: looking and moving (`steps.rollout.moves`), the
 moves themselves (`core.rollout.moves`). Only models whose YAML has a `rollout` section have them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -12,11 +13,14 @@ import dagster as dg
 
 from mlops_assets.assets.jobs import AssetJob
 from mlops_assets.assets.metadata import markdown_value
+from mlops_assets.assets.model_looks import DeclaredModels, Look, Tick
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.values.display import breakable
+from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.clock import NoDataYet
 from mlops_assets.world.platform import Platform
 
+JOB, SENSOR = "roll_out", "rollout_sensor"
 _CHECK = "guardrails_hold"
 LOOK_TAG = "mlops/rollout_look"
 """Tag of a run: what it looks at, the same for each attempt at it."""
@@ -29,28 +33,23 @@ def build_rollout_assets(model: ModelSettings) -> list[dg.AssetsDefinition]:
     return [_rollout(model)] if model.rollout is not None else []
 
 
-def build_rollout_jobs(model: ModelSettings) -> list[AssetJob]:
-    """The job that looks once, where a rollout is agreed."""
-    if model.rollout is None:
-        return []
-    return [
-        dg.define_asset_job(
-            f"{model.name}_roll_out",
-            selection=dg.AssetSelection.assets(dg.AssetKey([model.name, "rollout"])),
-            description=f"Look at the candidate of {model.name}, and lead it on or back.",
-            executor_def=dg.in_process_executor,
-        )
-    ]
+def build_rollout_job(models: Iterable[ModelSettings]) -> AssetJob:
+    """The job that looks once at the candidate of the model whose asset a run names."""
+    return dg.define_asset_job(
+        JOB,
+        selection=dg.AssetSelection.assets(*(_key(model.name) for model in models if model.rollout is not None)),
+        description="Look at the candidate of the model that the tag mlops/rollout_look names, and lead it on or back.",
+        executor_def=dg.in_process_executor,
+    )
 
 
-def build_rollout_sensors(model: ModelSettings) -> list[dg.SensorDefinition]:
-    """The sensor, where a rollout is agreed."""
-    return [_sensor(model)] if model.rollout is not None else []
+def _key(model: str) -> dg.AssetKey:
+    return dg.AssetKey([model, "rollout"])
 
 
 def _rollout(model: ModelSettings) -> dg.AssetsDefinition:
     spec = dg.AssetSpec(
-        dg.AssetKey([model.name, "rollout"]),
+        _key(model.name),
         description=f"Where the candidate of {model.name} stands on its way to champion (shadow, canary, watch), with "
         "every move, its reason and what was measured.",
         deps=[dg.AssetKey([model.name, "predictions"]), dg.AssetKey([model.name, "champion"])],
@@ -118,34 +117,43 @@ def _metadata(platform: Platform, model: ModelSettings) -> dict[str, Any]:
     }
 
 
-def _sensor(model: ModelSettings) -> dg.SensorDefinition:
+def build_rollout_sensor(declared: DeclaredModels = Platform.models) -> dg.SensorDefinition:
+    """The sensor that asks for a look at each candidate of which something is new."""
+
     @dg.sensor(
-        name=f"{model.name}_rollout_sensor",
-        job_name=f"{model.name}_roll_out",
+        name=SENSOR,
+        job_name=JOB,
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Looks at the candidate of {model.name} when new scores or labels are there or a step's time is "
-        "over; leads it on, or back.",
+        description="Looks at a candidate when new scores or labels are there or a step's time is over; leads it on, "
+        "or back.",
     )
     def rollout_sensor(
-        context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]
-    ) -> dg.SensorResult | dg.SkipReason:
-        from mlops_assets.steps.rollout.moves import state_of
-
-        try:
-            state = state_of(platform, model)
-        except NoDataYet as why:
-            return dg.SkipReason(str(why))
-        if state is None:
-            return dg.SkipReason(f"No rollout of {model.name} is open.")
-        key = f"rollout-{model.name}-{sha256(state.encode()).hexdigest()[:16]}"
-        runs = context.instance.get_runs(filters=dg.RunsFilter(tags={LOOK_TAG: key}), limit=_TRIES)
-        if any(not run.is_finished or run.status == dg.DagsterRunStatus.SUCCESS for run in runs):
-            return dg.SkipReason("Nothing new was scored or labelled since the last look, and no step is over.")
-        if len(runs) == _TRIES:
-            return dg.SkipReason(f"The look broke {_TRIES} times (run {runs[0].run_id[:8]}); fix what its error names.")
-        # A run that broke has said nothing: it is tried again under a key of its own.
-        run_key = f"{key}-{len(runs)}" if runs else key
-        return dg.SensorResult(run_requests=[dg.RunRequest(run_key=run_key, tags={LOOK_TAG: key})])
+        context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform], alerts: Alerts
+    ) -> dg.SensorResult:
+        rolled = {name: model for name, model in declared(platform).items() if model.rollout is not None}
+        return Tick(platform, alerts, partial(_look, context.instance, platform), "rollout").over(context, rolled)
 
     return rollout_sensor
+
+
+def _look(instance: dg.DagsterInstance, platform: Platform, model: ModelSettings) -> Look:
+    """Ask for a look at a candidate of which something is new."""
+    from mlops_assets.steps.rollout.moves import state_of
+
+    try:
+        state = state_of(platform, model)
+    except NoDataYet as why:
+        return Look(str(why))
+    if state is None:
+        return Look(f"No rollout of {model.name} is open.", rests=True)
+    key = f"rollout-{model.name}-{sha256(state.encode()).hexdigest()[:16]}"
+    runs = instance.get_runs(filters=dg.RunsFilter(tags={LOOK_TAG: key}), limit=_TRIES)
+    if any(not run.is_finished or run.status == dg.DagsterRunStatus.SUCCESS for run in runs):
+        return Look("Nothing new was scored or labelled since the last look, and no step is over.")
+    if len(runs) == _TRIES:
+        return Look(f"The look broke {_TRIES} times (run {runs[0].run_id[:8]}); fix what its error names.")
+    # A run that broke has said nothing: it is tried again under a key of its own.
+    run_key = f"{key}-{len(runs)}" if runs else key
+    asked = dg.RunRequest(run_key=run_key, job_name=JOB, asset_selection=[_key(model.name)], tags={LOOK_TAG: key})
+    return Look(f"A look at the candidate of {model.name}.", asked)

@@ -12,6 +12,9 @@ from typing import Any
 
 import dagster as dg
 
+from mlops_assets.assets.retrain_sensor import SENSOR as RETRAIN_SENSOR
+from mlops_assets.assets.retrain_sensor import Deciding
+from mlops_assets.core.settings import ModelSettings
 from mlops_assets.world.mlflow.run_status import settle
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -74,13 +77,17 @@ class Engine:
             data = definition.evaluate_tick(context)
         only_job = definition.targets[0].job_name if len(definition.targets) == 1 else None
         asked = [
-            request.with_replaced_attrs(
-                job_name=request.job_name or only_job, tags={**request.tags, SENSOR_NAME: sensor}
-            )
-            for request in data.run_requests or ()
+            request.with_replaced_attrs(job_name=request.job_name or only_job) for request in data.run_requests or ()
+        ]
+        return self._unanswered(sensor, asked), data.skip_message or ""
+
+    def _unanswered(self, sensor: str, asked: Sequence[dg.RunRequest]) -> list[dg.RunRequest]:
+        """The requests of a sensor that no run answers yet."""
+        return [
+            request.with_replaced_attrs(tags={**request.tags, SENSOR_NAME: sensor})
+            for request in asked
             if not self._has_run(request.run_key)
         ]
-        return asked, data.skip_message or ""
 
     def tick(self, sensor: str) -> Tick:
         """Evaluate a sensor once and execute what it asks for.
@@ -90,6 +97,16 @@ class Engine:
         """
         asked, skipped = self.requests(sensor)
         return Tick(sensor, tuple(self.execute(request) for request in asked), skipped)
+
+    def decide(self, model: ModelSettings) -> Tick:
+        """One look of the retrain sensor at one model, whoever else is declared, and the run that it asks for.
+
+        Raises:
+            RunFailed: the run failed.
+        """
+        look = Deciding(self._resources["platform"], self.instance).look(model)
+        asked = self._unanswered(RETRAIN_SENSOR, [look.request] if look.request else [])
+        return Tick(RETRAIN_SENSOR, tuple(self.execute(request) for request in asked), look.sentence)
 
     def execute(
         self, request: dg.RunRequest, *, only: Sequence[dg.AssetKey] | None = None

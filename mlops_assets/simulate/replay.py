@@ -297,7 +297,7 @@ class _Replay:
         self.engine.tick("landing_sensor")
 
     def _retrain(self) -> None:
-        self.engine.tick(f"{self.model.name}_retrain_sensor")
+        self.engine.decide(self.model)
 
     def _champion_version(self) -> int:
         champion = self.platform.registry.champion(self.model.name)

@@ -10,10 +10,14 @@ import json
 import os
 import secrets
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+_PARTS = ("partition=", "window=", "version=")
+"""How the folders begin in which the parts of a table lie."""
 
 
 @contextmanager
@@ -35,8 +39,29 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.replace(path)
+        touch_table(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def touch_table(path: Path) -> None:
+    """Give the folder of a table the time of what was just written or removed in one of its partitions.
+
+    So one look at that folder says whether anything in the table has changed, however many partitions it has. Of a file
+    that lies in the folder itself the system sees to that.
+    """
+    folder = path.parent
+    if not _is_part(folder):
+        return
+    while _is_part(folder):
+        folder = folder.parent
+    # To the nanosecond; by itself the system takes the time of its last tick, some milliseconds ago.
+    moment = time.time_ns()
+    os.utime(folder, ns=(moment, moment))
+
+
+def _is_part(folder: Path) -> bool:
+    return folder.name.startswith(_PARTS)
 
 
 def keep_time(path: Path, temporary: Path) -> None:

@@ -127,6 +127,18 @@ def load_catalogue(project_dir: Path) -> Catalogue:
     return _catalogue(manifest, manifest.stat().st_mtime_ns)
 
 
+def manifest_stamp(project_dir: Path) -> int:
+    """Changes when the catalogue of a dbt project may have.
+
+    Args:
+        project_dir: The folder of dbt_project.yml.
+
+    Raises:
+        DbtParseError: If dbt cannot parse the project.
+    """
+    return ensure_manifest(project_dir).stat().st_mtime_ns
+
+
 def project_variables(project_dir: Path) -> dict[str, Any]:
     """Return the vars of dbt_project.yml with their values: those of all packages, over them the project's own.
 

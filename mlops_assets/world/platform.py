@@ -18,9 +18,9 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.source_groups import Group, landing_job, source_groups
 from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.world.atomic import write_text
-from mlops_assets.world.catalogue import load_catalogue
+from mlops_assets.world.catalogue import load_catalogue, manifest_stamp
 from mlops_assets.world.clock import Clock, NoDataYet
-from mlops_assets.world.declared_files import BrokenFile, BrokenSettings
+from mlops_assets.world.declared_files import BrokenFile, BrokenSettings, stamp_of
 from mlops_assets.world.features import DBT_PROJECT, Features
 from mlops_assets.world.home import Home
 from mlops_assets.world.lake import Lake
@@ -95,6 +95,10 @@ class Platform:
     def models(self) -> Declared[ModelSettings]:
         """The monitored models declared in YAML, by name."""
         return read_settings(self._declarations, ModelSettings)
+
+    def declared_stamp(self) -> object:
+        """Changes when a file does that declares sources or models, or dbt's project."""
+        return stamp_of(self._declarations), manifest_stamp(DBT_PROJECT)
 
     def broken_files(self) -> list[BrokenFile]:
         """The YAML files that declare nothing until they are corrected."""

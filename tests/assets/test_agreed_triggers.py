@@ -141,7 +141,7 @@ def test_what_a_candidate_has_answered_starts_no_second_one(drifting: World) -> 
     decision = decided(world)
     world.instance.add_run(
         dg.DagsterRun(
-            job_name="flight_delay_retrain",
+            job_name="retrain",
             run_id="2" * 32,
             tags={**request.tags, "dagster/run_key": decision.id},
             status=dg.DagsterRunStatus.SUCCESS,

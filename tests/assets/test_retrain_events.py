@@ -44,7 +44,7 @@ def test_a_run_that_broke_says_so(drifting: World, monkeypatch: pytest.MonkeyPat
     asked, _ = ask(drifting.home, MODEL, TrainingWish("ci", "a new tariff"), now=lambda: datetime.now(UTC))
     ((request,), _) = drifting.engine.requests(drifting.sensor)
     run = dg.DagsterRun(
-        job_name=f"{MODEL}_retrain",
+        job_name="retrain",
         run_id="3" * 32,
         tags={**request.tags, "mlops/model": MODEL},
         status=dg.DagsterRunStatus.FAILURE,
@@ -68,9 +68,7 @@ def test_a_run_that_a_person_canceled_is_over_for_whoever_asked(drifting: World)
     wish = TrainingWish("ci", "a new tariff")
     asked, _ = ask(drifting.home, MODEL, wish, now=lambda: datetime.now(UTC))
     ((request,), _) = drifting.engine.requests(drifting.sensor)
-    run = dg.DagsterRun(
-        job_name=f"{MODEL}_retrain", run_id="4" * 32, tags=request.tags, status=dg.DagsterRunStatus.CANCELED
-    )
+    run = dg.DagsterRun(job_name="retrain", run_id="4" * 32, tags=request.tags, status=dg.DagsterRunStatus.CANCELED)
     drifting.instance.add_run(run)
     drifting.engine.requests(drifting.sensor)
     known = event(drifting.home, asked.id)

@@ -41,7 +41,7 @@ def test_a_request_is_repeated_under_one_key_until_a_run_answers_it(drifting: Wo
     assert len(drifting.ledger("decision")) == 2
     drifting.instance.add_run(
         dg.DagsterRun(
-            job_name="flight_delay_retrain",
+            job_name="retrain",
             run_id="0" * 32,
             tags={**first.tags, MODEL_TAG: "flight_delay", "dagster/run_key": str(first.run_key)},
             status=dg.DagsterRunStatus.STARTED,
@@ -83,7 +83,7 @@ def test_a_retraining_that_broke_holds_nothing_back(drifting: World) -> None:
     keep(drifting.platform, decision)
     drifting.instance.add_run(
         dg.DagsterRun(
-            job_name="flight_delay_retrain",
+            job_name="retrain",
             run_id="1" * 32,
             tags={DECISION_TAG: decision.id, MODEL_TAG: "flight_delay", "dagster/run_key": decision.id},
             status=dg.DagsterRunStatus.FAILURE,

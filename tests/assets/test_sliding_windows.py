@@ -75,7 +75,7 @@ def test_a_trigger_asks_on_the_first_window_that_came_after_the_training_and_not
     # It was trained and rejected: the windows of the next six days hold rows that it knew.
     sliding.instance.add_run(
         dg.DagsterRun(
-            job_name="flight_delay_retrain",
+            job_name="retrain",
             run_id="3" * 32,
             tags={**request.tags, DECISION_TAG: decision.id, "dagster/run_key": decision.id},
             status=dg.DagsterRunStatus.SUCCESS,

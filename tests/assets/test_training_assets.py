@@ -149,14 +149,14 @@ def test_what_the_settings_or_the_data_are_at_fault_for_is_not_tried_again(
 def test_a_column_that_there_is_not_is_refused_before_anything_is_joined(drifting: World) -> None:
     world = drifting.with_settings(monitoring={"performance": PerformanceSpec(blocks="customer")})
     with pytest.raises(RunFailed, match=r"training_set: .*monitoring.performance.blocks names 'customer'"):
-        world.engine.execute(dg.RunRequest(job_name=f"{MODEL}_retrain"), only=[key("training_set")])
+        world.engine.execute(dg.RunRequest(job_name="retrain"), only=[key("training_set")])
     assert world.aliases() == {"champion": 1}
 
 
 def test_each_step_can_be_materialized_again_by_itself(drifting: World) -> None:
     drifting.tick()
     aliases, told = drifting.aliases(), drifting.ledger()
-    again = dg.RunRequest(job_name=f"{MODEL}_retrain")
+    again = dg.RunRequest(job_name="retrain")
     run = drifting.engine.execute(again, only=[key("evaluation"), key("champion")])
     # By hand it is another decision: the same model is judged against the champion that it has become.
     assert run.success
@@ -170,7 +170,7 @@ def test_each_step_can_be_materialized_again_by_itself(drifting: World) -> None:
 def test_a_step_whose_predecessor_never_ran_says_so(new_world, step: str) -> None:
     world = new_world()
     with pytest.raises(RunFailed, match=rf"failed in {MODEL}_{step}: .* has not been materialized in"):
-        world.engine.execute(dg.RunRequest(job_name=f"{MODEL}_retrain"), only=[key(step)])
+        world.engine.execute(dg.RunRequest(job_name="retrain"), only=[key(step)])
     assert world.aliases() == {}
 
 
@@ -192,7 +192,7 @@ def test_mlflows_lost_file_stops_the_run_and_tells(drifting: World) -> None:
 def test_a_tampered_training_set_is_not_trained_on(drifting: World) -> None:
     import pandas as pd
 
-    job = dg.RunRequest(job_name=f"{MODEL}_retrain")
+    job = dg.RunRequest(job_name="retrain")
     drifting.engine.execute(job, only=[key("training_set")])
     path = drifting.platform.record(MODEL, "training_set")["path"]
     frame = pd.read_parquet(path)

@@ -178,9 +178,9 @@ def test_a_failing_data_test_stops_the_training_and_rings(drifting: World) -> No
     # While dbt is at work, what it said last holds.
     world.instance.create_run_for_job(build_definitions(world.home).resolve_job_def("landing_flights"))
     with pytest.raises(RunFailed):
-        world.engine.execute(dg.RunRequest(job_name="flight_delay_retrain"))
+        world.engine.execute(dg.RunRequest(job_name="retrain"))
     alert, _ = world.alerts()
-    assert "flight_delay_retrain failed in flight_delay_training_set" in alert.happened
+    assert "retrain failed in flight_delay_training_set" in alert.happened
     assert "flight_delay/training_set.data_tests_pass failed. Failing: feat_flight.feat_flight_keys_are_unique" in (
         alert.happened
     )
@@ -193,7 +193,7 @@ def test_a_failing_data_test_stops_the_training_and_rings(drifting: World) -> No
 def test_a_model_is_trained_while_dbt_is_at_work(drifting: World) -> None:
     """A landing run that has begun has planned its checks, and not one is answered yet."""
     drifting.instance.create_run_for_job(build_definitions(drifting.home).resolve_job_def("landing_flights"))
-    request = dg.RunRequest(job_name="flight_delay_retrain")
+    request = dg.RunRequest(job_name="retrain")
     run = drifting.engine.execute(request, only=[dg.AssetKey(["flight_delay", "training_set"])])
     assert [check.passed for check in run.get_asset_check_evaluations()] == [True]
 

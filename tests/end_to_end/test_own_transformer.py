@@ -103,7 +103,7 @@ def test_it_goes_with_the_model_wherever_that_goes(new_world: Callable[..., Worl
 
 def test_a_file_that_is_not_there_or_holds_a_model_is_refused_before_a_join(drifting: World) -> None:
     world = drifting.with_settings(training={"pipeline": NAMED})
-    job = dg.RunRequest(job_name=f"{MODEL}_retrain")
+    job = dg.RunRequest(job_name="retrain")
     with pytest.raises(RunFailed, match=r"training_set: .*names scaled.skops, which is neither .*skops.io.dump"):
         world.engine.execute(job)
     write(world, make_pipeline(StandardScaler(), LogisticRegression()))

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from mlops_assets.assets.monitoring_assets import build_monitoring_assets
-from mlops_assets.assets.rollout_assets import build_rollout_assets, build_rollout_jobs, build_rollout_sensors
+from mlops_assets.assets.rollout_assets import build_rollout_assets, build_rollout_job, build_rollout_sensor
 from mlops_assets.assets.training_assets import build_training_assets
 from mlops_assets.core.record.entries import Freeze, Request, Rollback
 from mlops_assets.core.rollout.moves import Rollout
@@ -25,6 +25,7 @@ from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.steps.predict.predictions import read_scores, score_days
 from mlops_assets.steps.predict.scoring_versions import ARM, SHADOW, VERSION
 from mlops_assets.steps.rollout.moves import look, move_on, moves, start
+from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.mlflow.registry import _cache
 from mlops_assets.world.mlflow.tracking import Tracking
 from tests.real_slice import WEEKS, World
@@ -263,14 +264,15 @@ def test_the_sensor_asks_for_one_look_and_the_asset_shows_the_moves(drifting: Wo
             *build_monitoring_assets(world.model),
             *build_rollout_assets(world.model),
         ],
-        jobs=[*build_rollout_jobs(world.model)],
-        sensors=[*build_rollout_sensors(world.model)],
+        jobs=[build_rollout_job([world.model])],
+        sensors=[build_rollout_sensor(lambda _: {world.model.name: world.model})],
         resources={
             "platform": world.platform,
             "tracking": Tracking(home=str(world.home.root)),
+            "alerts": Alerts(root=str(world.home.root)),
         },
     )
-    sensor = f"{world.model.name}_rollout_sensor"
+    sensor = "rollout_sensor"
     world.at(START + DAY)
     score_days(world.platform, world.model, [START])
     (run,) = world.engine.tick(sensor).runs

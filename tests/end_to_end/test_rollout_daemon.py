@@ -83,7 +83,7 @@ def test_killed_on_each_stage_and_started_again_the_outcome_is_the_same(drifting
         assert len(bury(world.instance)) == 1
 
     def looked() -> list[dg.RunRecord]:
-        job = dg.RunsFilter(job_name=f"{world.model.name}_roll_out", statuses=[dg.DagsterRunStatus.SUCCESS])
+        job = dg.RunsFilter(job_name="roll_out", statuses=[dg.DagsterRunStatus.SUCCESS])
         return list(world.instance.get_run_records(filters=job))
 
     with daemon(world, None):

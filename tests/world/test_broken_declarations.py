@@ -260,4 +260,4 @@ def test_the_code_location_loads_without_it(tmp_path: Path, kind: str) -> None:
     assert "raw/planes" not in done.stdout
     assert "raw/airports" in done.stdout
     assert "landing_sensor" in done.stdout
-    assert "card_fraud_retrain" in done.stdout
+    assert "card_fraud/champion" in done.stdout

@@ -13,13 +13,24 @@ def definitions() -> dg.Definitions:
     from mlops_assets.assets.platform.look_ahead import look_ahead_guard, look_ahead_job, look_ahead_sensor
     from mlops_assets.assets.platform.sensors import jobs, landing_sensor
     from mlops_assets.assets.platform.webhook_sensor import webhook_sensor
+    from mlops_assets.assets.retrain_sensor import build_retrain_job, build_retrain_sensor
+    from mlops_assets.assets.rollout_assets import build_rollout_job, build_rollout_sensor
+    from mlops_assets.core.settings import ModelSettings
+    from mlops_assets.world.landed.sources import DEFS
+    from mlops_assets.world.settings_files import read_settings
 
+    models = read_settings(DEFS, ModelSettings).values()
+    # A job must have assets: a project without models, or without rollouts, has none.
+    deciding = [(build_retrain_job(models), build_retrain_sensor())] if models else []
+    if any(model.rollout is not None for model in models):
+        deciding.append((build_rollout_job(models), build_rollout_sensor()))
     return dg.Definitions(
         assets=[dbt_models, online_store],
         asset_checks=[look_ahead_guard, freshness_checks],
-        jobs=[*jobs, look_ahead_job],
+        jobs=[*jobs, look_ahead_job, *(job for job, _ in deciding)],
         sensors=[
             landing_sensor,
+            *(sensor for _, sensor in deciding),
             freshness_sensor,
             look_ahead_sensor,
             failed_run_sensor,

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from mlops_assets.assets.platform.sensors import ON
+from mlops_assets.assets.retrain_sensor import MODEL_TAG
 from mlops_assets.core.record.incidents import Incident, digested
 from mlops_assets.core.record.plain_values import counted
 from mlops_assets.steps.keep.model_alarms import PREFIXES, Alarm, model_alarms, why_over
@@ -68,8 +69,10 @@ def _over(incident: Incident, seen: set[str], instance: dg.DagsterInstance) -> s
     run = instance.get_run_by_id(incident.report.run) if incident.report.run else None
     if run is None:
         return ""
+    # The job of trainings is that of all models.
+    about = {MODEL_TAG: run.tags[MODEL_TAG]} if MODEL_TAG in run.tags else {}
     later = dg.RunsFilter(
-        job_name=run.job_name, statuses=[dg.DagsterRunStatus.SUCCESS], created_after=incident.updated_at
+        job_name=run.job_name, tags=about, statuses=[dg.DagsterRunStatus.SUCCESS], created_after=incident.updated_at
     )
     done = instance.get_runs(filters=later, limit=1)
     return f"run {done[0].run_id[:8]} of {run.job_name} went through." if done else ""

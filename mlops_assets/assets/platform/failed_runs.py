@@ -28,11 +28,11 @@ def failed_run_sensor(context: dg.RunFailureSensorContext, alerts: Alerts) -> dg
     is_contract = any(evaluation.check_name == CONTRACT_CHECK for evaluation in failed)
     alerts.send(
         incident=f"run-{run.run_id}",
-        happened=f"Run {run.run_id[:8]} of {run.job_name} failed in {where}: {_words(failed, message)}"[:2000],
+        happened=f"Run {run.run_id[:8]} of {_named(run)} failed in {where}: {_words(failed, message)}"[:2000],
         did="It stopped there; champion and data are as they were.",
         do=_remedy(bool(failed), is_contract=is_contract),
         runbook="quarantine" if is_contract else "failed-run",
-        key=_key(alerts, run.job_name, failed),
+        key=_key(alerts, run, failed),
         run=run.run_id,
     )
     model, decision = run.tags.get("mlops/model", ""), run.tags.get("mlops/decision", "")
@@ -43,6 +43,12 @@ def failed_run_sensor(context: dg.RunFailureSensorContext, alerts: Alerts) -> dg
     # A run that was killed could not end its MLflow run itself.
     settle(context.instance, run)
     return None
+
+
+def _named(run: dg.DagsterRun) -> str:
+    """The job of a run, with the model that it is about."""
+    model = run.tags.get("mlops/model")
+    return f"{run.job_name} ({model})" if model else run.job_name
 
 
 def _failure(context: dg.RunFailureSensorContext) -> tuple[str, str]:
@@ -65,13 +71,13 @@ def _failed_checks(context: dg.RunFailureSensorContext) -> list[dg.AssetCheckEva
     return [e for e in evaluations if not e.passed and e.severity == dg.AssetCheckSeverity.ERROR]
 
 
-def _key(alerts: Alerts, job: str, failed: list[dg.AssetCheckEvaluation]) -> str:
-    """What the alert is about: a source with partitions in quarantine as long as there are any, else the job."""
+def _key(alerts: Alerts, run: dg.DagsterRun, failed: list[dg.AssetCheckEvaluation]) -> str:
+    """What the alert is about: a source with partitions in quarantine as long as there are any, else job and model."""
     for evaluation in failed:
         source = evaluation.asset_key.path[-1]
         if evaluation.check_name == CONTRACT_CHECK and TakenRecord(alerts.home, source).quarantined():
             return f"quarantine/{source}"
-    return f"failed-run/{job}"
+    return "/".join(["failed-run", run.job_name, *filter(None, [run.tags.get("mlops/model")])])
 
 
 def _words(failed: list[dg.AssetCheckEvaluation], message: str) -> str:

@@ -144,7 +144,11 @@ METRICS: tuple[Spec, ...] = (
     _gauge("runs", "job_name status", "Runs in the instance."),
     _gauge("run_queue", "", "Runs that wait to be started."),
     _gauge("run_seconds", "job_name", "Duration of the job's last finished run."),
-    _gauge("run_failed", "job_name", "Whether the job's last finished run failed."),
+    _gauge(
+        "run_failed",
+        "job_name",
+        "Whether the job's last finished run failed; of retrain, whether that of any model did.",
+    ),
     _gauge("run_end_timestamp_seconds", "job_name", "End of it."),
     _gauge("daemon_heartbeat_timestamp_seconds", "daemon", "Last sign of life of each of Dagster's daemons."),
     # --- steps

@@ -24,7 +24,15 @@ from mlops_assets.core.record.plain_values import as_plain, from_plain
 from mlops_assets.world.home import Home
 from mlops_assets.world.mlflow.logged_models import log_model, read_model_file
 from mlops_assets.world.mlflow.store import embedded_store, ensure_registered, is_absent, locked, open_client
-from mlops_assets.world.mlflow.versions import ModelVersion, is_same, own_tags, read_version, tag_texts, version_of
+from mlops_assets.world.mlflow.versions import (
+    ModelVersion,
+    is_same,
+    own_tags,
+    read_aliases,
+    read_version,
+    tag_texts,
+    version_of,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -181,6 +189,23 @@ class Registry:
             if is_absent(error):
                 return None
             raise
+
+    def aliases(self) -> dict[str, dict[str, int]]:
+        """The aliases of every registered model, read at once.
+
+        Raises:
+            MlflowUnavailable: the store is gone, damaged or silent.
+        """
+        if (path := embedded_store(self._home, self.tracking_uri)) is not None:
+            return read_aliases(path) if path.exists() else {}
+        aliases: dict[str, dict[str, int]] = {}
+        token: str | None = None
+        while True:
+            batch = self.client.search_registered_models(max_results=1000, page_token=token)
+            aliases |= {each.name: {alias: int(of) for alias, of in sorted(each.aliases.items())} for each in batch}
+            token = batch.token
+            if not token:
+                return aliases
 
     def champion(self, name: str) -> ModelVersion | None:
         """The version in production, None before the first."""

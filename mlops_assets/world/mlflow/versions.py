@@ -82,6 +82,25 @@ def read_version(store: Path, name: str, version: int | str) -> ModelVersion | N
         raise unreadable(store, error) from error
 
 
+def read_aliases(store: Path) -> dict[str, dict[str, int]]:
+    """The aliases of every registered model, out of MLflow's SQLite file.
+
+    Raises:
+        MlflowUnavailable: the file cannot be read.
+    """
+    by_model: dict[str, dict[str, int]] = {}
+    try:
+        with closing(_open(store)) as connection:
+            named = (
+                "select name, alias, version from registered_model_aliases where workspace = 'default' order by 1, 2"
+            )
+            for name, alias, version in connection.execute(named):
+                by_model.setdefault(str(name), {})[str(alias)] = int(version)
+    except sqlite3.Error as error:
+        raise unreadable(store, error) from error
+    return by_model
+
+
 def _open(store: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{store.resolve().as_uri()}?mode=ro", uri=True, timeout=WAIT_SECONDS, isolation_level=None)
 

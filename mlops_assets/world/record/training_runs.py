@@ -46,14 +46,15 @@ class TrainingRuns:
     def of(self, model: str) -> dict[str, TrainingRun]:
         """The newest run of each decision on a model, by the decision's id."""
         lost = "runs from before are not named where one asks for what became of a request"
-        return read_state(self._file(model), dict[str, TrainingRun], lost=lost) or {}
+        return read_state(self.file(model), dict[str, TrainingRun], lost=lost) or {}
 
     def note(self, model: str, decision: str, run: TrainingRun) -> None:
         """Remember the run of a decision, or that it broke."""
-        with alone(self._file(model).with_name(f".{model}.lock")):
+        with alone(self.file(model).with_name(f".{model}.lock")):
             others = {known: other for known, other in self.of(model).items() if known != decision}
             newest = dict([*others.items(), (decision, run)][-_KEPT:])
-            write_text(self._file(model), json.dumps(as_plain(newest), indent=1))
+            write_text(self.file(model), json.dumps(as_plain(newest), indent=1))
 
-    def _file(self, model: str) -> Path:
+    def file(self, model: str) -> Path:
+        """Where the runs of one model are noted."""
         return self.root / "training_runs" / f"{model}.json"

@@ -1,0 +1,122 @@
+"""One tick of a sensor over all models of a location: who has news, what came of each look, what is kept for the next.
+
+Here: looking at those alone of which something was written since, one model's mistake stopping no other. Not here: what
+a look does (`retrain_sensor`, `rollout_assets`), whether something was written (`steps.decide.revisions`).
+"""
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+
+import dagster as dg
+
+from mlops_assets.assets.jobs import is_loaded
+from mlops_assets.core.record.plain_values import counted
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.steps.decide.revisions import Rested, Revisions, is_due
+from mlops_assets.world.alerts.alerts import Alerts
+from mlops_assets.world.platform import Platform
+from mlops_assets.world.record.chain import DamagedRecord
+
+DeclaredModels = Callable[[Platform], Mapping[str, ModelSettings]]
+_TOLD = 20
+"""Of how many models a tick says what became of them."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What came of a look at a model.
+
+    Attributes:
+        sentence: what is done and why.
+        request: the run that is asked for, if any.
+        rests: whether nothing else can come of it before something is written, or `again_at`.
+        again_at: when time alone can change it.
+    """
+
+    sentence: str
+    request: dg.RunRequest | None = None
+    rests: bool = False
+    again_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Looks at the models of a home, by one sensor.
+
+    Attributes:
+        platform: the home.
+        alerts: where a model is told of that could not be looked at.
+        look: at one model.
+        asset: of a model, that what is asked for begins with.
+    """
+
+    platform: Platform
+    alerts: Alerts
+    look: Callable[[ModelSettings], Look]
+    asset: str
+
+    def over(self, context: dg.SensorEvaluationContext, models: Mapping[str, ModelSettings]) -> dg.SensorResult:
+        """Look at each of the models that is loaded and has news.
+
+        What was seen of those that rest stands in the cursor.
+        """
+        before: dict[str, Rested] = json.loads(context.cursor) if context.cursor else {}
+        loaded = {name: model for name, model in models.items() if is_loaded(context, dg.AssetKey([name, self.asset]))}
+        revisions, looks, seen = Revisions(self.platform), dict[str, Look](), dict[str, Rested]()
+        for name, model in loaded.items():
+            look, stamp = self._safely(model, revisions, before.get(name))
+            if look is None:
+                seen[name] = before[name]
+                continue
+            looks[name] = look
+            if look.rests:
+                seen[name] = stamp, look.again_at.isoformat() if look.again_at else None
+        requests = [look.request for look in looks.values() if look.request is not None]
+        said = None if requests else self.platform.home.said("\n".join(_in_short(looks, of=len(loaded))))
+        return dg.SensorResult(run_requests=requests, skip_reason=said, cursor=json.dumps(seen, sort_keys=True))
+
+    def _safely(self, model: ModelSettings, revisions: Revisions, before: Rested | None) -> tuple[Look | None, str]:
+        """Look at a model with news, None without; what goes wrong is told and keeps nobody from the others."""
+        key = f"undecided/{model.name}/{self.asset}"
+        try:
+            # Before the look: what is written while it lasts is news at the next tick.
+            stamp = revisions.of(model)
+            if not is_due(before, stamp, datetime.now(UTC)):
+                return None, stamp
+            look = self.look(model)
+        except DamagedRecord as error:
+            # The alert sensor has it as an incident of its own.
+            return Look(str(error)), ""
+        except Exception as error:  # one of them has what nobody thought of: the others are looked at
+            logging.getLogger("mlops_assets").exception("%s could not be looked at.", model.name)
+            why = f"{type(error).__name__}: {error}"
+            self.alerts.send(
+                incident=f"{key}/{why}"[:200],
+                happened=f"Nothing could be decided on {model.name} ({self.asset}): {why}"[:2000],
+                did="Its champion stays and predicts; all other models are looked at.",
+                do="Correct what the error names; the model is looked at again every 30 seconds.",
+                runbook="nothing-decided",
+                key=key,
+            )
+            return Look(f"Nothing could be decided: {why}"), ""
+        if key in self._open_incidents:
+            self.alerts.end(key, "it could be looked at again.")
+        return look, stamp
+
+    @cached_property
+    def _open_incidents(self) -> set[str]:
+        return {incident.key for incident in self.alerts.incidents.state().open}
+
+
+def _in_short(looks: Mapping[str, Look], *, of: int) -> Iterator[str]:
+    """What a tick says that starts nothing."""
+    if not looks:
+        yield f"Nothing new for {counted(of, 'model')}; mlops status says what each waits for."
+    for name, look in list(looks.items())[:_TOLD]:
+        yield look.sentence if of == 1 else f"{name}: {look.sentence}"
+    if len(looks) > _TOLD:
+        yield f"And {len(looks) - _TOLD:,} more."
