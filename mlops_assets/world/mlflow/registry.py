@@ -30,6 +30,7 @@ from mlops_assets.world.mlflow.versions import (
     own_tags,
     read_aliases,
     read_version,
+    read_versions,
     tag_texts,
     version_of,
 )
@@ -216,7 +217,13 @@ class Registry:
         return self.find(name, PREVIOUS)
 
     def versions(self, name: str) -> list[ModelVersion]:
-        """All versions, the newest first; empty when the model is unknown."""
+        """All versions, the newest first; empty when the model is unknown.
+
+        Raises:
+            MlflowUnavailable: the store is gone, damaged or silent.
+        """
+        if (path := embedded_store(self._home, self.tracking_uri)) is not None:
+            return read_versions(path, name) if path.exists() else []
         from mlflow.exceptions import MlflowException
 
         client = self.client

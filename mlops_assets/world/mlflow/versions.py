@@ -82,6 +82,26 @@ def read_version(store: Path, name: str, version: int | str) -> ModelVersion | N
         raise unreadable(store, error) from error
 
 
+def read_versions(store: Path, name: str) -> list[ModelVersion]:
+    """All versions of a registered model out of MLflow's SQLite file, the newest first.
+
+    Raises:
+        MlflowUnavailable: the file cannot be read.
+    """
+    try:
+        with closing(_open(store)) as connection:
+            connection.execute("begin")
+            numbers = connection.execute(
+                "select version from model_versions where name = ? and workspace = 'default' and current_stage <> ?"
+                " order by version desc",
+                [name, DELETED],
+            ).fetchall()
+            known = [_read(connection, name, int(number)) for (number,) in numbers]
+    except sqlite3.Error as error:
+        raise unreadable(store, error) from error
+    return [version for version in known if version is not None]
+
+
 def read_aliases(store: Path) -> dict[str, dict[str, int]]:
     """The aliases of every registered model, out of MLflow's SQLite file.
 

@@ -97,8 +97,13 @@ def test_what_is_read_from_the_file_is_what_mlflow_says(registry, run_id, models
     registry.alias("late", "challenger", 3)
     for version in (1, 2, 3, "champion", "previous", "challenger"):
         assert registry.find("late", version) == by_client(registry, version)
+    assert registry.versions("late") == [by_client(registry, number) for number in (3, 2, 1)]
+    stored = registry.client.search_registered_models()
+    assert registry.aliases() == {each.name: {a: int(of) for a, of in each.aliases.items()} for each in stored}
     registry.alias("late", "challenger", None)
     registry.client.delete_model_version("late", "3")
+    assert [version.version for version in registry.versions("late")] == [2, 1]
+    assert registry.versions("nobody") == []
     assert [registry.find("late", gone) for gone in (3, "challenger", 99, "nobody")] == [None] * 4
     assert registry.find("early", "champion") is None
 
