@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, nullcontext
 from functools import cache
@@ -14,15 +14,17 @@ import dagster as dg
 from dagster.components.core import decl
 
 from mlops_assets.assets.platform import definitions as of_every_project
+from mlops_assets.assets.platform import of_one_run
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.clock import Clock
-from mlops_assets.world.declared_files import looked_at_once
+from mlops_assets.world.declared_files import files_without, looked_at_once
 from mlops_assets.world.home import Home, collect_seldom
 from mlops_assets.world.landed.sources import DEFS
 from mlops_assets.world.mlflow.own_assets import own_mlflow
 from mlops_assets.world.mlflow.tracking import Tracking
 from mlops_assets.world.platform import DBT_PROJECT, Platform
 from mlops_assets.world.project import PROJECT
+from mlops_assets.world.runs.own_run import own_run
 from mlops_assets.world.settings_files import broken_files
 
 
@@ -51,19 +53,25 @@ def build_resources(home: Home) -> dict[str, object]:
 def _declared() -> dg.Definitions:
     """What stands under the project's `defs/`, and what every project has; it knows no home.
 
-    A file that is broken is left out and said: one person's mistake stops nobody else's models (ADR 0033).
+    A file that is broken is left out and said: one person's mistake stops nobody else's models (ADR 0033). The process
+    of a run that trains one model loads that model.
     """
     PROJECT.require()
     collect_seldom()
+    if str(PROJECT.root) not in sys.path:
+        sys.path.append(str(PROJECT.root))
+    if (run := own_run()) is not None and (others := files_without(DEFS, run.models)):
+        return dg.Definitions.merge(_loaded(others), of_one_run(run))
     broken = broken_files(DEFS)
     for file in broken:
         logging.getLogger("mlops_assets").error("Left out: %s", file.sentence)
-    if str(PROJECT.root) not in sys.path:
-        sys.path.append(str(PROJECT.root))
-    # A sound project is loaded by Dagster as it comes.
-    with looked_at_once(), _left_out({file.path.parent for file in broken}) if broken else nullcontext():
-        declared = dg.load_from_defs_folder(path_within_project=PROJECT.root)
-    return dg.Definitions.merge(declared, of_every_project())
+    return dg.Definitions.merge(_loaded([file.path for file in broken]), of_every_project())
+
+
+def _loaded(but: Collection[Path]) -> dg.Definitions:
+    """What stands under `defs/`, but for these files. A sound project is loaded by Dagster as it comes."""
+    with looked_at_once(), _left_out({file.parent for file in but}) if but else nullcontext():
+        return dg.load_from_defs_folder(path_within_project=PROJECT.root)
 
 
 @contextmanager

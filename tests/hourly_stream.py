@@ -37,7 +37,7 @@ from mlops_assets.steps.watch.windows.summaries import summaries
 from mlops_assets.world.home import Home, working_in
 from mlops_assets.world.platform import Platform
 from mlops_assets.world.project import PROJECT
-from mlops_assets.world.run_history import open_instance
+from mlops_assets.world.runs.history import open_instance
 
 MODEL, START, DAYS, HOURS, AN_HOUR = "returns", date(2024, 1, 1), 11, (9, 10, 11, 12), 60
 TODAY = START + timedelta(days=DAYS)

@@ -37,7 +37,7 @@ from mlops_assets.world.home import working_in as home_alone
 from mlops_assets.world.mlflow.store import embedded_store
 from mlops_assets.world.mlflow.tracking import Tracking
 from mlops_assets.world.platform import Platform
-from mlops_assets.world.run_history import open_instance
+from mlops_assets.world.runs.history import open_instance
 from tests.sent_alerts import SentAlert, sent_alerts
 from tests.support import keep_dagster_engines
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dagster as dg
 from pydantic import BaseModel
 
+from mlops_assets.assets.jobs import MONITORING_CHAIN
 from mlops_assets.assets.monitoring_assets import build_monitoring_assets
 from mlops_assets.assets.partitions import declared_calendar
 from mlops_assets.assets.rollout_assets import build_rollout_assets
@@ -17,6 +18,7 @@ from mlops_assets.assets.scaffolds import ModelYaml
 from mlops_assets.assets.training_assets import build_training_assets
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.world.files.environment_values import reading_environment
+from mlops_assets.world.runs.own_run import executes
 
 
 @dg.scaffold_with(ModelYaml)
@@ -40,10 +42,8 @@ class MonitoredModel(dg.Component):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Eight assets; with a rollout one more."""
-        return dg.Definitions(
-            assets=[
-                *build_training_assets(self.settings),
-                *build_monitoring_assets(self.settings, declared_calendar(self.settings.grain)),
-                *build_rollout_assets(self.settings),
-            ]
-        )
+        assets = [*build_training_assets(self.settings), *build_rollout_assets(self.settings)]
+        if executes(self.settings.name, MONITORING_CHAIN):
+            # Their partitions are those of all models: a run that only trains need not read them.
+            assets += build_monitoring_assets(self.settings, declared_calendar(self.settings.grain))
+        return dg.Definitions(assets=assets)

@@ -132,7 +132,7 @@ def _run_here(home: Home, model: str) -> None:
     from mlops_assets.definitions import build_definitions
     from mlops_assets.simulate.engine import Engine
     from mlops_assets.world.platform import Platform
-    from mlops_assets.world.run_history import open_instance
+    from mlops_assets.world.runs.history import open_instance
 
     home.prepare()
     log = home.root / "logs" / "retrain.log"

@@ -17,7 +17,7 @@ from mlops_assets.simulate.replay import Progress, Replayed, replay
 from mlops_assets.simulate.replay_settings import ReplaySettings, periods_of, steps_of
 from mlops_assets.world.home import Home, working_in
 from mlops_assets.world.platform import Platform
-from mlops_assets.world.run_history import open_instance
+from mlops_assets.world.runs.history import open_instance
 
 MODEL = "flight_delay"
 _START, END = date(2013, 4, 1), date(2014, 1, 1)

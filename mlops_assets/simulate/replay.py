@@ -39,7 +39,7 @@ from mlops_assets.world.files.state_files import read_state
 from mlops_assets.world.home import Home, HomeSettings, working_in
 from mlops_assets.world.platform import Platform
 from mlops_assets.world.record.replayed import SETTINGS, EndedReplay, note_ended
-from mlops_assets.world.run_history import open_instance
+from mlops_assets.world.runs.history import open_instance
 
 ONLINE = dg.AssetKey(["feast", "online_store"])
 

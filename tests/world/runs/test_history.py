@@ -7,9 +7,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from mlops_assets.world import run_history
 from mlops_assets.world.home import Home
-from mlops_assets.world.run_history import open_instance
+from mlops_assets.world.runs import history as run_history
+from mlops_assets.world.runs.history import open_instance
 
 
 @dg.asset
@@ -63,7 +63,7 @@ def test_more_runs_than_connections_are_kept(home: Home, monkeypatch: pytest.Mon
 def test_another_process_writes_meanwhile_and_is_seen(home: Home) -> None:
     code = (
         "import sys, dagster as dg\n"
-        "from tests.world.test_run_history import JOB, QUIET\n"
+        "from tests.world.runs.test_history import JOB, QUIET\n"
         "with dg.DagsterInstance.from_config(sys.argv[1]) as instance:\n"
         "    JOB.execute_in_process(instance=instance, run_config=QUIET)\n"
     )
