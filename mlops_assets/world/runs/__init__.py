@@ -1,1 +1,1 @@
-"""Dagster's runs: their history, and which of them this process is there for."""
+"""Dagster's runs, where other rooms need to know of them."""

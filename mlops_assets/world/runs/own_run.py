@@ -16,6 +16,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cache
 
+from mlops_assets.world.atomic import json_value
+
 _KINDS = ("ExecuteExternalPipelineArgs", "ExecuteRunArgs")
 """The classes of such arguments, as they are written."""
 _SHARED = ("raw", "feast")
@@ -55,14 +57,11 @@ def own_run() -> OwnRun | None:
     if serialized is None:
         return None
     from dagster import DagsterInstance
-    from dagster._grpc.types import ExecuteExternalJobArgs, ExecuteRunArgs
-    from dagster._serdes import deserialize_value
 
-    args = deserialize_value(serialized, (ExecuteExternalJobArgs, ExecuteRunArgs))
-    if args.instance_ref is None:
-        return None
-    with DagsterInstance.from_ref(args.instance_ref) as instance:
-        run = instance.get_run_by_id(args.run_id)
+    values = json_value(serialized.encode())
+    identity = values.get("run_id") or values.get("pipeline_run_id")
+    with DagsterInstance.get() as instance:
+        run = instance.get_run_by_id(identity) if identity else None
     if run is None:
         return None
     return OwnRun(run.job_name, frozenset(tuple(key.path) for key in run.asset_selection or ()))
