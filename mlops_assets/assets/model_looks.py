@@ -18,6 +18,7 @@ from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.steps.decide.revisions import Rested, Revisions, is_due
 from mlops_assets.world.alerts.alerts import Alerts
+from mlops_assets.world.declared_files import looked_at_once
 from mlops_assets.world.platform import Platform
 from mlops_assets.world.record.chain import DamagedRecord
 
@@ -59,6 +60,7 @@ class Tick:
     look: Callable[[ModelSettings], Look]
     asset: str
 
+    @looked_at_once()
     def over(self, context: dg.SensorEvaluationContext, models: Mapping[str, ModelSettings]) -> dg.SensorResult:
         """Look at each of the models that is loaded and has news.
 

@@ -26,6 +26,7 @@ from mlops_assets.core.features.catalogue import Catalogue, from_json, to_json
 from mlops_assets.core.features.dbt_meta import parse_manifest
 from mlops_assets.world.atomic import write_text
 from mlops_assets.world.dbt_runs import ANY_HOME, known_files
+from mlops_assets.world.declared_files import once
 
 LIBRARY = Path(__file__).resolve().parents[1] / "dbt"
 """Macros and generic tests for every dbt project, with the `lake` materialization."""
@@ -123,6 +124,10 @@ def load_catalogue(project_dir: Path) -> Catalogue:
         CatalogueError: If a model's meta is missing or wrong.
         DbtParseError: If dbt cannot parse the project.
     """
+    return once(("catalogue", project_dir), lambda: _newest_catalogue(project_dir))
+
+
+def _newest_catalogue(project_dir: Path) -> Catalogue:
     manifest = ensure_manifest(project_dir)
     return _catalogue(manifest, manifest.stat().st_mtime_ns)
 

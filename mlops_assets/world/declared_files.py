@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
+T = TypeVar("T")
 _OURS = "mlops_assets."
 _KINDS = ("LandingSource", "StreamSource", "MonitoredModel")
 _FIELDS = {"type", "attributes", "template_vars_module", "requirements", "post_processing"}
@@ -119,30 +120,40 @@ def read_files(folder: Path) -> list[Read]:
 
 
 Stamp = tuple[tuple[str, object], ...]
-_LOOKED_AT: ContextVar[dict[Path, Stamp] | None] = ContextVar("stamps of folders", default=None)
+_SEEN: ContextVar[dict[Hashable, Any] | None] = ContextVar("what was looked at", default=None)
 
 
 @contextmanager
 def looked_at_once() -> Iterator[None]:
-    """Within it the files under a folder are looked at once: a load of definitions asks for them model by model."""
-    token = _LOOKED_AT.set({})
+    """Within it what is declared is looked at once: a load, a tick or a report asks for it model by model."""
+    token = None if _SEEN.get() is not None else _SEEN.set({})
     try:
         yield
     finally:
-        _LOOKED_AT.reset(token)
+        if token is not None:
+            _SEEN.reset(token)
+
+
+def once(what: Hashable, look: Callable[[], T]) -> T:
+    """What a look gives; within `looked_at_once` what the first one gave."""
+    seen = _SEEN.get()
+    if seen is None:
+        return look()
+    if what not in seen:
+        seen[what] = look()
+    value: T = seen[what]
+    return value
 
 
 def stamp_of(folder: Path) -> Stamp:
     """Changes when one of the files does; every tick of every sensor asks for them."""
-    known = _LOOKED_AT.get()
-    if known is not None and folder in known:
-        return known[folder]
-    stamp = tuple(
+    return once(("files", folder), lambda: _stamp_of(folder))
+
+
+def _stamp_of(folder: Path) -> Stamp:
+    return tuple(
         (str(file.path), 0) if isinstance(file, BrokenFile) else (str(file), _stamp(file)) for file in _files(folder)
     )
-    if known is not None:
-        known[folder] = stamp
-    return stamp
 
 
 def files_without(folder: Path, names: AbstractSet[str]) -> list[Path]:

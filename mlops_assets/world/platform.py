@@ -20,7 +20,7 @@ from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.world.atomic import write_text
 from mlops_assets.world.catalogue import load_catalogue, manifest_stamp
 from mlops_assets.world.clock import Clock, NoDataYet
-from mlops_assets.world.declared_files import BrokenFile, BrokenSettings, stamp_of
+from mlops_assets.world.declared_files import BrokenFile, BrokenSettings, once, stamp_of
 from mlops_assets.world.features import DBT_PROJECT, Features
 from mlops_assets.world.home import Home
 from mlops_assets.world.lake import Lake
@@ -124,6 +124,9 @@ class Platform:
 
     def groups(self) -> list[Group]:
         """The sources that belong together: each group is carried, waits and fails by itself."""
+        return once(("groups", self.sources), self._groups)
+
+    def _groups(self) -> list[Group]:
         sources = self.sources.settings()
         return source_groups(self.catalogue, sources, self.models().values(), broken=sources.unread)
 

@@ -18,6 +18,7 @@ from mlops_assets.steps.keep.model_alarms import PREFIXES, Alarm, model_alarms, 
 from mlops_assets.steps.land.source_alarms import STATES, lasting
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.alerts.channels import Channels
+from mlops_assets.world.declared_files import looked_at_once
 from mlops_assets.world.platform import Platform
 
 DIGEST_HOUR = "MLOPS_ALERT_DIGEST_HOUR"
@@ -30,6 +31,7 @@ LASTING = (*STATES, *PREFIXES)
     default_status=ON,
     description="Tells people: alarms of the models, updates and the all-clear of incidents, the daily digest.",
 )
+@looked_at_once()
 def alert_sensor(
     context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform], alerts: Alerts
 ) -> dg.SkipReason:

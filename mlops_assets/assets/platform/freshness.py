@@ -25,6 +25,7 @@ from mlops_assets.core.time.spans import Span
 from mlops_assets.steps.land.lags import SourceLag, hours_of, lacking, source_lags, view_lags
 from mlops_assets.steps.land.source_alarms import STALE_VIEWS, late_streams, stale_sources, stale_views
 from mlops_assets.world.alerts.alerts import Alerts
+from mlops_assets.world.declared_files import looked_at_once
 from mlops_assets.world.platform import Platform
 
 
@@ -129,6 +130,7 @@ def _state(event: dg.AssetCheckEvaluation) -> str:
     description="Checks how far sources and feature views are behind, builds again what is, and says where that cannot "
     "help.",
 )
+@looked_at_once()
 def freshness_sensor(
     context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform], alerts: Alerts
 ) -> dg.SensorResult:

@@ -16,6 +16,7 @@ from mlops_assets.core.sources.settings import partition_end
 from mlops_assets.core.time.spans import Span
 from mlops_assets.steps.land.source_alarms import misnamed_files
 from mlops_assets.world.alerts.alerts import Alerts
+from mlops_assets.world.declared_files import looked_at_once
 from mlops_assets.world.landed.loaded_definitions import note_loaded
 from mlops_assets.world.landed.outlook import Period
 from mlops_assets.world.platform import Platform
@@ -40,6 +41,7 @@ TRIES = 3
     default_status=ON,
     description="Carries each closed period of new or corrected files from raw to the reports, in one run.",
 )
+@looked_at_once()
 def landing_sensor(
     context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform], alerts: Alerts
 ) -> dg.SensorResult | dg.SkipReason:

@@ -27,6 +27,7 @@ from mlops_assets.steps.features.pipelines import try_pipeline
 from mlops_assets.world.alerts.webhooks import Webhooks
 from mlops_assets.world.catalogue import DbtParseError, exposures_of
 from mlops_assets.world.columns import refuse_unknown_columns
+from mlops_assets.world.declared_files import looked_at_once
 from mlops_assets.world.files.state_files import DamagedFile
 from mlops_assets.world.home import Home
 from mlops_assets.world.landed.intake import Intake, IntakeState
@@ -59,6 +60,7 @@ class Finding:
     fix: str = ""
 
 
+@looked_at_once()
 def examine(home: Home, models: Iterable[str] = (), *, platform: Platform | None = None) -> list[Finding]:
     """Look at everything; at these models only, if any are named.
 

@@ -22,6 +22,7 @@ from mlops_assets.steps.keep.metric_names import BY_NAME
 from mlops_assets.steps.keep.metric_values import Sample
 from mlops_assets.steps.keep.run_metrics import runs
 from mlops_assets.steps.keep.stream_metrics import streams
+from mlops_assets.world.declared_files import looked_at_once
 from mlops_assets.world.platform import Platform
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Collector:
             families[spec.name].add_metric(labels, float(value))
         yield from families.values()
 
+    @looked_at_once()
     def samples(self) -> list[Sample]:
         """All values, read anew if the last reading is too old."""
         with self._lock:

@@ -25,6 +25,7 @@ from mlops_assets.steps.rollout.moves import rollout_in_words
 from mlops_assets.steps.watch.windows.summaries import failing_of, window_checks
 from mlops_assets.world.alerts.incidents import Incidents
 from mlops_assets.world.clock import NoDataYet
+from mlops_assets.world.declared_files import looked_at_once
 from mlops_assets.world.home import Home
 from mlops_assets.world.landed.intake import Intake
 from mlops_assets.world.landed.landed_files import unclaimed
@@ -36,6 +37,7 @@ HURTS = ("performance", "classes")
 """Kinds of checks whose failure means that a model is not fine; drift alone has no consequence."""
 
 
+@looked_at_once()
 def standing(home: Home) -> dict[str, Any]:
     """The state of a home."""
     home.prepare()
