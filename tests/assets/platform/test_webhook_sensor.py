@@ -122,7 +122,7 @@ def test_a_receiver_that_refuses_loses_nothing_and_a_person_is_told(
 def test_a_receiver_that_hangs_holds_up_no_other(
     home: Home, receiver: HookReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhooks_module, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(webhooks_module, "ANSWER_SECONDS", 2.0)
     slow = receiver.url.replace("/hook", "/slow")
     # A port that takes connections and never answers.
     with pytest.MonkeyPatch.context() as patch, socket.create_server(("127.0.0.1", 0)) as silent:
@@ -132,7 +132,7 @@ def test_a_receiver_that_hangs_holds_up_no_other(
         decide(home, "d1")
         said = told(home)
     assert "has taken none since" in said
-    assert "it did not answer within 0.2 seconds" in said
+    assert "it did not answer within 2 seconds" in said
     assert said.endswith(f"{receiver.host} took 1 event")
     assert receiver.kinds == ["mlops.decision"]
 
