@@ -61,7 +61,10 @@ def _declared() -> dg.Definitions:
     if str(PROJECT.root) not in sys.path:
         sys.path.append(str(PROJECT.root))
     # A sound project is loaded by Dagster as it comes.
-    with looked_at_once(), _left_out({file.path.parent for file in broken}) if broken else nullcontext():
+    with (
+        looked_at_once(),
+        _left_out({folder for file in broken for folder in file.left_out}) if broken else nullcontext(),
+    ):
         declared = dg.load_from_defs_folder(path_within_project=PROJECT.root)
     return dg.Definitions.merge(declared, of_every_project())
 

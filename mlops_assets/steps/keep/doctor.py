@@ -140,7 +140,7 @@ def _webhooks(home: Home) -> Iterator[Finding]:
 
 def _yaml(platform: Platform) -> Iterator[Finding]:
     for file in platform.broken_files():
-        yield Finding(", ".join(sorted(file.names)), "broken", file.sentence, "Correct the file that is named.")
+        yield Finding(file.subjects, "broken", file.sentence, "Correct the file that is named.")
     sources, models = platform.sources.settings(), platform.models()
     yield Finding("YAML", "good", f"{counted(len(sources), 'source')}, {counted(len(models), 'model')}")
 

@@ -74,7 +74,9 @@ def _broken_models(platform: Platform) -> Iterator[tuple[str, str]]:
     """Models whose file is broken, each with what is wrong; the record knows names that the file may not tell."""
     recorded = set(platform.ledger.record.models())
     for file in platform.broken_files():
-        if names := file.names & recorded or (file.names if file.has_model else set()):
+        if file.below:
+            yield from ((name, file.sentence) for name in sorted(file.names))
+        elif names := file.names & recorded or (file.names if file.has_model else set()):
             yield ", ".join(sorted(names)), file.sentence
 
 
