@@ -140,6 +140,25 @@ def models_given(folder: Path, field: str) -> list[str]:
     return [model.name for model in models if any(field in layer.fields for layer in _layers(model, folder)[1:])]
 
 
+def owners_of_models(folder: Path) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """The owners of each model under a folder, also of one whose other settings are wrong.
+
+    Returns:
+        Them by the model's name, and why they are not known, where a file that may name them cannot be read.
+    """
+    owners: dict[str, list[str]] = {}
+    unknown: dict[str, str] = {}
+    for document in _models(folder):
+        layers = _layers(document, folder)
+        fields = [layer.fields for layer in layers if isinstance(layer.fields, dict)]
+        named, _ = put_in(merge(fields).values.get("owners"))
+        owners[document.name] = [str(each) for each in named] if isinstance(named, list) else []
+        broken = [each for each in defaults_above(document.path.parent, folder) if isinstance(each, BrokenFile)]
+        if broken and "owners" not in document.fields:
+            unknown[document.name] = broken[0].sentence
+    return owners, unknown
+
+
 def _models(folder: Path) -> list[Document]:
     files = [file for file in read_files(folder) if not isinstance(file, BrokenFile)]
     return [document for file in files for document in file if document.kind == "MonitoredModel"]

@@ -7,7 +7,7 @@ laying it out (`commands.status`). Imports nothing heavy: no Dagster, MLflow or 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -36,14 +36,23 @@ HURTS = ("performance", "classes")
 """Kinds of checks whose failure means that a model is not fine; drift alone has no consequence."""
 
 
-def standing(home: Home) -> dict[str, Any]:
-    """The state of a home."""
+def standing(home: Home, names: Collection[str] | None = None) -> dict[str, Any]:
+    """The state of a home.
+
+    Args:
+        home: where to look.
+        names: of the models that are looked at; None: all.
+    """
     home.prepare()
     platform = Platform.of(home)
     lags = source_lags(platform)
     incidents, unread_alerts = _incidents(platform)
     damaged, unread = platform.sources.damaged(), platform.sources.settings().unread
-    models = {name: _model(platform, model, incidents, damaged) for name, model in platform.models().items()}
+    models = {
+        name: _model(platform, model, incidents, damaged)
+        for name, model in platform.models().items()
+        if names is None or name in names
+    }
     now = datetime.now(UTC) if home.settings.clock == "wall" else None
     return {
         "home": str(home.root),
@@ -63,7 +72,9 @@ def standing(home: Home) -> dict[str, Any]:
         },
         "damaged_sources": {name: why for name, why in damaged.items() if name not in unread},
         "broken_files": {str(file.path): file.sentence for file in platform.broken_files()},
-        "broken_models": dict(_broken_models(platform)),
+        "broken_models": {
+            name: why for name, why in _broken_models(platform) if names is None or {*name.split(", ")} & {*names}
+        },
         "models": models,
         "alerts": [_alert(incident) for incident in incidents],
         "unread_alerts": unread_alerts,
