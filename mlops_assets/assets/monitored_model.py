@@ -34,7 +34,7 @@ class OwnFields(BaseModel):
     def model_json_schema(cls, *options: Any, **named: Any) -> dict[str, Any]:
         """The schema of a model's settings; a required field is not where the defaults above the model have it."""
         schema = reading_environment(ModelSettings).model_json_schema(*options, **named)
-        given = {field: models_given(PROJECT.defs, field) for field in schema["required"] if (field,) not in OWN_FIELDS}
+        given = {field: models_given(PROJECT.defs, field) for field in schema["required"] if field not in OWN_FIELDS}
         schema["required"] = [field for field in schema["required"] if not given.get(field)]
         by_defaults = [
             {"if": {"properties": {"name": {"enum": models}}}, "else": {"required": [field]}}

@@ -137,7 +137,7 @@ def chosen(*, owner: str | None = None, group: str | None = None) -> Chosen:
         missing, there = f"No model is declared under {DEFS}", "Models"
     if not picked.names:
         raise ValueError(f"{missing}. {there}: {_listed(known)}. Nothing was written.")
-    return Chosen(sorted(picked.names), picked.unread)
+    return Chosen(sorted({*picked.names}), picked.unread)
 
 
 def _folders(file: Path) -> list[str]:

@@ -19,14 +19,13 @@ from mlops_assets.core.settings_changes import hint_of
 FieldPlace = tuple[str | int, ...]
 _LABEL = "it says what the model predicts"
 _DAYS = "the days that it predicts are its own"
-OWN_FIELDS: dict[tuple[str, ...], str] = {
-    ("name",): "its assets, its record and its versions are called by it",
-    ("description",): _LABEL,
-    ("label",): _LABEL,
-    ("features",): "they are joined by the keys of its label",
-    ("start",): _DAYS,
-    ("end",): _DAYS,
-    ("training", "pipeline"): "the file lies beside the model's YAML",
+OWN_FIELDS = {
+    "name": "its assets, its record and its versions are called by it",
+    "description": _LABEL,
+    "label": _LABEL,
+    "features": "they are joined by the keys of its label",
+    "start": _DAYS,
+    "end": _DAYS,
 }
 """What only one model can have, each with the reason."""
 
@@ -92,23 +91,16 @@ def _lay_over(merged: Merged, below: dict[Any, Any], above: Mapping[Any, Any], p
 def unfit_defaults(values: Mapping[Any, Any]) -> Iterator[tuple[FieldPlace, str]]:
     """What cannot be given for many models: each place and why. The values are judged with each model's."""
     known = ModelSettings.model_fields
-    for place, reason in OWN_FIELDS.items():
-        inner: Any = values
-        for part in place:
-            inner = inner.get(part, _ABSENT) if isinstance(inner, Mapping) else _ABSENT
-        if inner is not _ABSENT:
-            own = ", ".join(".".join(each) for each in OWN_FIELDS)
-            yield place, f"only one model can have it: {reason}. Write it into the model's defs.yaml, as all of {own}"
     for name in values:
-        if name not in known:
-            known_fields = ", ".join(sorted(each for each in known if (each,) not in OWN_FIELDS))
+        if name in OWN_FIELDS:
+            reason, own = OWN_FIELDS[name], ", ".join(OWN_FIELDS)
+            yield (name,), f"only one model can have it: {reason}. Write it into its defs.yaml, as all of {own}"
+        elif name not in known:
+            known_fields = ", ".join(sorted(known.keys() - OWN_FIELDS.keys()))
             hint = hint_of("MonitoredModel", [name]) or f"there are {known_fields}"
             if name in ("type", "attributes"):
                 hint = f"the fields of attributes stand at the top of this file: {known_fields}"
             yield (str(name),), f"there is no such field; {hint}"
-
-
-_ABSENT = object()
 
 
 @dataclass(frozen=True)

@@ -149,13 +149,14 @@ def owners_of_models(folder: Path) -> tuple[dict[str, list[str]], dict[str, str]
     owners: dict[str, list[str]] = {}
     unknown: dict[str, str] = {}
     for document in _models(folder):
-        layers = _layers(document, folder)
-        fields = [layer.fields for layer in layers if isinstance(layer.fields, dict)]
-        named, _ = put_in(merge(fields).values.get("owners"))
-        owners[document.name] = [str(each) for each in named] if isinstance(named, list) else []
-        broken = [each for each in defaults_above(document.path.parent, folder) if isinstance(each, BrokenFile)]
-        if broken and "owners" not in document.fields:
-            unknown[document.name] = broken[0].sentence
+        for layer in (document, *defaults_above(document.path.parent, folder)):
+            if isinstance(layer, BrokenFile):
+                unknown[document.name] = layer.sentence
+                break
+            if isinstance(layer.fields, dict) and "owners" in layer.fields:
+                named, _ = put_in(layer.fields["owners"])
+                owners[document.name] = [str(each) for each in named] if isinstance(named, list) else []
+                break
     return owners, unknown
 
 
@@ -192,7 +193,9 @@ def _read(
             continue
         has_model = any(document.kind == "MonitoredModel" for document in file)
         above = defaults_above(file[0].path.parent, folder) if has_model and unfit else []
-        mistakes = [mistake for each in above for mistake in unfit[each.path]] or _outdated(file[0].path, version)
+        mistakes = [mistake for each in above for mistake in unfit.get(each.path, ())] or _outdated(
+            file[0].path, version
+        )
         own: dict[tuple[type, str], _Settings] = {}
         for document in () if mistakes else file:
             settings, wrong = _settings_of(document, folder)
@@ -211,7 +214,7 @@ def _read(
             waiting.setdefault(mistakes[0].path, []).append(_Waiting(file, mistakes))
         else:
             broken.append(_broken(file, mistakes))
-    return declared, (*broken, *(_broken_defaults(path, files, unfit[path]) for path, files in waiting.items()))
+    return declared, (*broken, *(_broken_defaults(path, files, unfit.get(path, ())) for path, files in waiting.items()))
 
 
 def _settings_of(document: Document, folder: Path) -> tuple[_Settings | None, list[_Mistake]]:

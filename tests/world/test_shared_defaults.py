@@ -18,12 +18,12 @@ import yaml
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from mlops_assets.commands.settings import settings_as_yaml
 from mlops_assets.components import MonitoredModel
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.settings_defaults import OWN_FIELDS, merge
 from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.onboarding.projects import upgrade
-from mlops_assets.pages.settings import settings_as_yaml
 from mlops_assets.steps.keep.settings_origins import settings_origins
 from mlops_assets.world.declared_files import BrokenSettings, stamp_of
 from mlops_assets.world.project import Project
@@ -108,7 +108,7 @@ def test_settings_are_those_of_the_whole_yaml_however_it_is_split(
     whole = data.draw(st.sampled_from([*DEMOS, RICH]))
     split: list[dict[str, Any]] = [{}, {}, {}]
     for place, value in leaves(whole):
-        is_own = any(place[: len(own)] == own for own in OWN_FIELDS)
+        is_own = place[0] in OWN_FIELDS
         nearest = 0 if is_own else data.draw(st.integers(0, 2), label=".".join(place))
         put(split[nearest], place, value)
         # What a nearer file says wins over anything a farther one says.
@@ -209,7 +209,7 @@ def test_a_value_of_the_environment_may_stand_there(tmp_path: Path, monkeypatch:
         ("attributes: {owners: [x]}\n", r"defaults.yaml:1: attributes: .*the fields of attributes stand at the top"),
         ("\nname: many\n", r"defaults.yaml:2: name: only one model can have it: its assets, its record .*defs.yaml"),
         ("label: {max_delay: 3d}\n", r"defaults.yaml:1: label: only one model can have it"),
-        ("training:\n  pipeline: a.skops\n", r"defaults.yaml:2: training.pipeline: only one model can have it"),
+        ("training:\n  pipeline: a.pkl\n", r"defaults.yaml:2: training.pipeline: it is 'a.pkl'"),
         ("training:\n  colour: red\n", r"defaults.yaml:2: training.colour: there is no such field; there are batch"),
         ("retrain:\n  cooldwn: 7d\n", r"defaults.yaml:1: retrain: retrain has no field 'cooldwn'"),
         ("retrain:\n  cooldown: 1e9\n", r"defaults.yaml:2: retrain.cooldown: it is"),
@@ -323,3 +323,13 @@ def test_an_upgrade_changes_defaults_as_it_does_models(tmp_path: Path) -> None:
     (part,) = upgrade._settings(Project.find(tmp_path))
     assert (part.path, part.state) == ("own/defs/defaults.yaml", "by hand")
     assert "this is no YAML" in part.sentence
+
+
+def test_of_very_many_models_ten_are_named(tmp_path: Path) -> None:
+    for number in range(13):
+        write(tmp_path, f"m{number:02}", {**PLAIN, "name": f"m{number:02}"})
+    write(tmp_path, "defaults.yaml", {"metric": "roc_auc", "colour": "red"})
+    (broken,) = broken_files(tmp_path)
+    assert len(broken.names) == 13
+    assert broken.subjects == "m00, m01, m02, m03, m04, m05, m06, m07, m08, m09 and 3 more"
+    assert broken.sentence.count("colour") == 1

@@ -1,7 +1,7 @@
 """What holds for a model, value by value, and where each comes from.
 
 Here: holding the settings against the files that give them. Not here: reading those (`world.settings_files`), showing
-values and places (`pages.settings`).
+values and places (`commands.settings`).
 """
 
 from __future__ import annotations
