@@ -6,7 +6,7 @@
     assets/          what Dagster alone needs: those components, their assets, jobs, sensors
     steps/           what the platform does, in the order of the data: land, features, predict, watch, rollout,
                      decide, promote, keep
-    world/           how the world is touched: home, lake, clock, landed/, mlflow/, record/, alerts/
+    world/           how the world is touched: home, lake, clock, landed/, mlflow/, record/, runs/, alerts/
     pages/           what people look at: plots, tables, pages
     core/            what is true on paper, a folder a domain; no file, no clock, no tool
     dbt/             macros, tests and the materialization that every dbt project reads

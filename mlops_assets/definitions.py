@@ -14,15 +14,17 @@ import dagster as dg
 from dagster.components.core import decl
 
 from mlops_assets.assets.platform import definitions as of_every_project
+from mlops_assets.assets.platform import of_one_run
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.clock import Clock
-from mlops_assets.world.declared_files import looked_at_once
+from mlops_assets.world.declared_files import files_without, looked_at_once
 from mlops_assets.world.home import Home, collect_seldom
 from mlops_assets.world.landed.sources import DEFS
 from mlops_assets.world.mlflow.own_assets import own_mlflow
 from mlops_assets.world.mlflow.tracking import Tracking
 from mlops_assets.world.platform import DBT_PROJECT, Platform
 from mlops_assets.world.project import PROJECT
+from mlops_assets.world.runs.own_run import own_run
 from mlops_assets.world.settings_files import broken_files
 
 
@@ -51,22 +53,25 @@ def build_resources(home: Home) -> dict[str, object]:
 def _declared() -> dg.Definitions:
     """What stands under the project's `defs/`, and what every project has; it knows no home.
 
-    A file that is broken is left out and said: one person's mistake stops nobody else's models (ADR 0033).
+    A file that is broken is left out and said: one person's mistake stops nobody else's models (ADR 0033). The process
+    of a run that trains one model loads that model.
     """
     PROJECT.require()
     collect_seldom()
+    if str(PROJECT.root) not in sys.path:
+        sys.path.append(str(PROJECT.root))
+    if (run := own_run()) is not None and (others := files_without(DEFS, run.models)):
+        return dg.Definitions.merge(_loaded({file.parent for file in others}), of_one_run(run))
     broken = broken_files(DEFS)
     for file in broken:
         logging.getLogger("mlops_assets").error("Left out: %s", file.sentence)
-    if str(PROJECT.root) not in sys.path:
-        sys.path.append(str(PROJECT.root))
-    # A sound project is loaded by Dagster as it comes.
-    with (
-        looked_at_once(),
-        _left_out({folder for file in broken for folder in file.left_out}) if broken else nullcontext(),
-    ):
-        declared = dg.load_from_defs_folder(path_within_project=PROJECT.root)
-    return dg.Definitions.merge(declared, of_every_project())
+    return dg.Definitions.merge(_loaded({folder for file in broken for folder in file.left_out}), of_every_project())
+
+
+def _loaded(but: AbstractSet[Path]) -> dg.Definitions:
+    """What stands under `defs/`, but for these folders. A sound project is loaded by Dagster as it comes."""
+    with looked_at_once(), _left_out(but) if but else nullcontext():
+        return dg.load_from_defs_folder(path_within_project=PROJECT.root)
 
 
 @contextmanager

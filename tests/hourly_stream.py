@@ -19,6 +19,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import numpy as np
 import pandas as pd
 import yaml
@@ -37,7 +38,6 @@ from mlops_assets.steps.watch.windows.summaries import summaries
 from mlops_assets.world.home import Home, working_in
 from mlops_assets.world.platform import Platform
 from mlops_assets.world.project import PROJECT
-from mlops_assets.world.run_history import open_instance
 
 MODEL, START, DAYS, HOURS, AN_HOUR = "returns", date(2024, 1, 1), 11, (9, 10, 11, 12), 60
 TODAY = START + timedelta(days=DAYS)
@@ -108,7 +108,7 @@ def live(home: Home) -> dict[str, Any]:
     platform, hours = Platform.of(home), []
     source, model = platform.sources.settings()[MODEL], platform.models()[MODEL]
     assert isinstance(source, StreamSettings)
-    with working_in(home, own_store=True), open_instance(home) as instance:
+    with working_in(home, own_store=True), dg.DagsterInstance.from_config(str(home.dagster)) as instance:
         engine = Engine(build_definitions(home), instance)
         with sending(home, source) as send:
             send(history)

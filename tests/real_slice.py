@@ -37,7 +37,6 @@ from mlops_assets.world.home import working_in as home_alone
 from mlops_assets.world.mlflow.store import embedded_store
 from mlops_assets.world.mlflow.tracking import Tracking
 from mlops_assets.world.platform import Platform
-from mlops_assets.world.run_history import open_instance
 from tests.sent_alerts import SentAlert, sent_alerts
 from tests.support import keep_dagster_engines
 
@@ -84,7 +83,7 @@ def build_slice(home: Home) -> None:
     home.configure(HomeSettings(clock="data", trials=1))
     home.prepare()
     land(home.landing, LAST_DAY)
-    with working_in(home), open_instance(home) as instance:
+    with working_in(home), dg.DagsterInstance.from_config(str(home.dagster)) as instance:
         engine = Engine(build_definitions(home), instance)
         for request in engine.requests("landing_sensor")[0]:
             wanted = [
@@ -163,7 +162,7 @@ class World:
 
     @cached_property
     def instance(self) -> dg.DagsterInstance:
-        return open_instance(self.home)
+        return dg.DagsterInstance.from_config(str(self.home.dagster))
 
     @cached_property
     def definitions(self) -> dg.Definitions:

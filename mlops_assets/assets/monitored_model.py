@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 from pydantic import BaseModel, ConfigDict
 
+from mlops_assets.assets.jobs import MONITORING_CHAIN
 from mlops_assets.assets.monitoring_assets import build_monitoring_assets
 from mlops_assets.assets.partitions import declared_calendar
 from mlops_assets.assets.rollout_assets import build_rollout_assets
@@ -21,6 +22,7 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.settings_defaults import OWN_FIELDS
 from mlops_assets.world.files.environment_values import reading_environment
 from mlops_assets.world.project import PROJECT
+from mlops_assets.world.runs.own_run import executes
 from mlops_assets.world.settings_files import model_settings, models_given
 
 
@@ -66,10 +68,8 @@ class MonitoredModel(dg.Component):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Eight assets; with a rollout one more."""
-        return dg.Definitions(
-            assets=[
-                *build_training_assets(self.settings),
-                *build_monitoring_assets(self.settings, declared_calendar(self.settings.grain)),
-                *build_rollout_assets(self.settings),
-            ]
-        )
+        assets = [*build_training_assets(self.settings), *build_rollout_assets(self.settings)]
+        if executes(self.settings.name, MONITORING_CHAIN):
+            # Their partitions are those of all models: a run that only trains need not read them.
+            assets += build_monitoring_assets(self.settings, declared_calendar(self.settings.grain))
+        return dg.Definitions(assets=assets)

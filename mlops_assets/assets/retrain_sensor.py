@@ -28,7 +28,7 @@ from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.clock import NoDataYet
 from mlops_assets.world.declared_files import BrokenSettings
 from mlops_assets.world.platform import Platform
-from mlops_assets.world.record.training_runs import TrainingRun, TrainingRuns
+from mlops_assets.world.runs.training_runs import TrainingRun, TrainingRuns
 
 JOB, SENSOR = RETRAIN, "retrain_sensor"
 DECISION_TAG = "mlops/decision"

@@ -31,7 +31,7 @@ from mlops_assets.steps.decide.asked_parameters import as_asked
 from mlops_assets.world.catalogue import tests_of
 from mlops_assets.world.mlflow.tracking import Tracking
 from mlops_assets.world.platform import DBT_PROJECT, Platform
-from mlops_assets.world.record.training_runs import TrainingRun, TrainingRuns
+from mlops_assets.world.runs.training_runs import TrainingRun, TrainingRuns
 
 UPSTREAM_CHECK = "data_tests_pass"
 GATE_CHECK = "challenger_beats_champion"

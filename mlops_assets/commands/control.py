@@ -145,15 +145,16 @@ def _parameters(home: Home, model: str, given_fields: Sequence[str]) -> dict[str
 
 def _run_here(home: Home, model: str) -> None:
     """One look of the retrain sensor at the model in this process, and the run that it asks for."""
+    import dagster as dg
+
     from mlops_assets.definitions import build_definitions
     from mlops_assets.simulate.engine import Engine
     from mlops_assets.world.platform import Platform
-    from mlops_assets.world.run_history import open_instance
 
     home.prepare()
     log = home.root / "logs" / "retrain.log"
     say(f"Training in this process; what the tools say goes to {log}. `mlops up` shows the run.")
-    with chatter_to(log), open_instance(home) as instance:
+    with chatter_to(log), dg.DagsterInstance.get() as instance:
         settings = Platform.of(home).models()[model]
         tick = Engine(definitions=build_definitions(home), instance=instance).decide(settings)
     if not tick.runs:

@@ -101,7 +101,7 @@ def decide(
     other = other_policy(settings.retrain_policy, policy) if policy else None
     first = data_first(platform, settings)
     try:
-        decision, evidence, news = consider(platform, settings)
+        decision, evidence, news = consider(platform, settings, explained=True)
     except NoDataYet as error:
         paused = platform.ledger.record.paused(model)
         pause_note = f"{model} is paused: {paused}. " if paused else ""

@@ -104,6 +104,8 @@ def predictive(column: pd.Series, y: np.ndarray, task: Task) -> float | None:
         right = float((seen.argmax(axis=1)[groups[~half]] == codes[~half]).mean())
         # Where one class is nearly all there is, everything is right nearly always.
         return right if commonest < LIMIT - 0.03 else None
+    # As shares of the largest, which changes neither score: the square of 1e155 is beyond a double.
+    y = y / (np.abs(y).max() or 1.0)
     sums = np.bincount(groups[half], weights=y[half], minlength=count)
     sizes = np.bincount(groups[half], minlength=count)
     means = np.where(sizes > 0, sums / np.maximum(sizes, 1), y[half].mean())

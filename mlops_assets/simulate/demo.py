@@ -10,6 +10,8 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+import dagster as dg
+
 from mlops_assets.core.record.entries import Pause, Resume
 from mlops_assets.landing.nycflights13 import land
 from mlops_assets.simulate.engine import Engine
@@ -17,7 +19,6 @@ from mlops_assets.simulate.replay import Progress, Replayed, replay
 from mlops_assets.simulate.replay_settings import ReplaySettings, periods_of, steps_of
 from mlops_assets.world.home import Home, working_in
 from mlops_assets.world.platform import Platform
-from mlops_assets.world.run_history import open_instance
 
 MODEL = "flight_delay"
 _START, END = date(2013, 4, 1), date(2014, 1, 1)
@@ -77,7 +78,7 @@ def come_to_rest(home: Home, progress: Progress = lambda *_: None) -> None:
     """
     home.configure(replace(home.settings, until=None, trials=None))
     progress("looking whether features look ahead", 1, 1)
-    with working_in(home), open_instance(home) as instance:
+    with working_in(home), dg.DagsterInstance.from_config(str(home.dagster)) as instance:
         from mlops_assets.definitions import build_definitions
 
         Engine(build_definitions(home), instance).tick("look_ahead_sensor")

@@ -39,7 +39,6 @@ from mlops_assets.world.files.state_files import read_state
 from mlops_assets.world.home import Home, HomeSettings, working_in
 from mlops_assets.world.platform import Platform
 from mlops_assets.world.record.replayed import SETTINGS, EndedReplay, note_ended
-from mlops_assets.world.run_history import open_instance
 
 ONLINE = dg.AssetKey(["feast", "online_store"])
 
@@ -93,7 +92,7 @@ def replay(
         RunFailed: a run failed; correct what it names and resume.
     """
     began = time.monotonic()
-    with working_in(home), open_instance(home) as instance:
+    with working_in(home), dg.DagsterInstance.from_config(str(home.dagster)) as instance:
         from mlops_assets.definitions import build_definitions
 
         engine = Engine(build_definitions(home), instance)

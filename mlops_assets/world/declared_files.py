@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -199,6 +200,22 @@ def stamp_of(folder: Path) -> Stamp:
     if known is not None:
         known[folder] = stamp
     return stamp
+
+
+def files_without(folder: Path, names: AbstractSet[str]) -> list[Path]:
+    """The files under a folder that declare nothing of these names, as far as a look at their text can tell.
+
+    None where that would leave out all of them, or a name stands in no file: then everything is to be read.
+    """
+    texts = {
+        file: file.read_text(encoding="utf-8-sig", errors="replace")
+        for file in _files(folder)
+        if isinstance(file, Path)
+    }
+    named = {file: names & set(_NAME.findall(text)) for file, text in texts.items()}
+    if not names or names - set().union(*named.values()):
+        return []
+    return [file for file, those in named.items() if not those]
 
 
 def _files(folder: Path, *names: str) -> Iterator[Path | BrokenFile]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -116,6 +116,7 @@ class Lake:
         *parts: str,
         start: date | None = None,
         end: date | None = None,
+        days: Collection[date] | None = None,
         columns: Sequence[str] | None = None,
         name: str = "data",
         where: str = "true",
@@ -128,6 +129,7 @@ class Lake:
             parts: the table.
             start: first partition, inclusive.
             end: last partition, exclusive.
+            days: only these partitions.
             columns: only these.
             name: which writer's files.
             where: a further condition in SQL, with `$name` parameters.
@@ -137,7 +139,7 @@ class Lake:
         files = [
             path
             for day, path in self.partitions(*parts, name=name).items()
-            if (start is None or day >= start) and (end is None or day < end)
+            if (start is None or day >= start) and (end is None or day < end) and (days is None or day in days)
         ]
         if not files:
             import pandas as pd

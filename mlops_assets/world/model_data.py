@@ -30,6 +30,7 @@ from mlops_assets.core.time.windows import (
     parse_duration,
 )
 from mlops_assets.world.features import Features
+from mlops_assets.world.files.kept_columns import kept_columns
 from mlops_assets.world.lake import Lake, content_hash
 
 EVENT_TIME = "event_timestamp"
@@ -114,16 +115,19 @@ class ModelData:
         too: their label never comes. With `only_times` just `event_timestamp`, `label` and `label_available_at`, in no
         stated order: several times faster, where rows are only counted.
         """
-        rows = self.lake.read(
-            "labels",
-            self.model.label.model,
-            start=start,
-            end=end,
-            columns=[EVENT_TIME, AVAILABLE_AT, self.model.label.column] if only_times else None,
-            where="event_timestamp < $as_of",
-            parameters={"as_of": as_of},
-            order_by=[] if only_times else [EVENT_TIME, *self.keys],
-        )
+        if only_times:
+            rows = self._times(start, end)
+            rows = rows[rows[EVENT_TIME] < pd.Timestamp(as_of)] if len(rows) else rows
+        else:
+            rows = self.lake.read(
+                "labels",
+                self.model.label.model,
+                start=start,
+                end=end,
+                where="event_timestamp < $as_of",
+                parameters={"as_of": as_of},
+                order_by=[EVENT_TIME, *self.keys],
+            )
         if rows.empty:
             return pd.DataFrame(columns=[*self.keys, EVENT_TIME, LABEL, AVAILABLE_AT])
         known = rows[AVAILABLE_AT].notna() & (rows[AVAILABLE_AT] <= pd.Timestamp(as_of))
@@ -134,15 +138,14 @@ class ModelData:
 
     def known_labels(self, *, before: datetime) -> int:
         """How many labels were known before a moment, in all of history."""
+        rows = self._times()
+        return int((rows[self.model.label.column].notna() & (rows[AVAILABLE_AT] < before)).sum()) if len(rows) else 0
+
+    def _times(self, start: date | None = None, end: date | None = None) -> pd.DataFrame:
+        """When each event was, when its label became known, and which it is."""
         label = self.model.label
-        rows = self.lake.read(
-            "labels",
-            label.model,
-            columns=[label.column],
-            where=f"{AVAILABLE_AT} < $before",
-            parameters={"before": before},
-        )
-        return int(rows[label.column].notna().sum()) if len(rows) else 0
+        columns = [EVENT_TIME, AVAILABLE_AT, label.column]
+        return kept_columns(self.lake, "labels", label.model, columns=columns, start=start, end=end)
 
     def with_features(self, rows: pd.DataFrame) -> pd.DataFrame:
         """The same rows in the same order, with each view's features as known at `event_timestamp`."""

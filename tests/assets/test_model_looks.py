@@ -21,7 +21,7 @@ from mlops_assets.world.atomic import write_text
 from mlops_assets.world.home import Home, HomeSettings, working_in
 from mlops_assets.world.landed.partitions import TakenRecord
 from mlops_assets.world.platform import Platform
-from mlops_assets.world.record.training_runs import TrainingRun, TrainingRuns
+from mlops_assets.world.runs.training_runs import TrainingRun, TrainingRuns
 from tests.sent_alerts import sent_alerts
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)

@@ -11,7 +11,7 @@ import pytest
 from mlops_assets.assets.platform.failed_runs import failed_run_sensor
 from mlops_assets.steps.decide.retrain_events import TrainingWish, ask, event
 from mlops_assets.world.alerts.alerts import Alerts
-from mlops_assets.world.record.training_runs import TrainingRuns
+from mlops_assets.world.runs.training_runs import TrainingRuns
 from tests.real_slice import World
 
 MODEL = "flight_delay"

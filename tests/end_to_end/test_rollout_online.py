@@ -204,7 +204,8 @@ def test_a_slow_one_is_stopped_in_canary_and_told(drifting: World, receiver: Rec
     told(world)
     assert receiver.titles() == ["[mlops notify] rollout/flight_delay"]
     lines = receiver.posts[0]["message"].splitlines()
-    assert lines[0].startswith("What happened: flight_delay: version 2 was stopped in canary. 99 % of its")
+    told_of = "What happened: flight_delay: version 2 was stopped in canary. "
+    assert lines[0].startswith((f"{told_of}99 % of its ", f"{told_of}Its "))
     assert lines[1] == "What the platform did: It took it out of service; version 1 answers everything."
     assert lines[2].startswith("What you can do: See what was measured: `mlops --home ")
     assert lines[-1] == "Runbook: docs/runbook.md#stopped-candidate"

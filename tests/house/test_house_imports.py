@@ -52,7 +52,7 @@ STEPS = ("land", "features", "predict", "watch", "rollout", "decide", "promote",
 CORE = {
     "time": set(),
     "limits": {"time"},
-    "values": set(),
+    "values": {"time"},
     "stats": {"limits"},
     "sources": {"limits", "time", "values"},
     "features": {"sources", "time", "values"},

@@ -2,6 +2,8 @@
 
 import dagster as dg
 
+from mlops_assets.world.runs.own_run import OwnRun
+
 
 def definitions() -> dg.Definitions:
     """All of it; the modules are read when it is asked for, since dbt's manifest must be there."""
@@ -38,3 +40,12 @@ def definitions() -> dg.Definitions:
             webhook_sensor,
         ],
     )
+
+
+def of_one_run(run: OwnRun) -> dg.Definitions:
+    """The job of a run that executes assets of models alone; no sensor ticks in its process."""
+    if run.job.startswith("__"):
+        # Of assets that a person has chosen Dagster makes the job by itself.
+        return dg.Definitions()
+    selection = dg.AssetSelection.assets(*(dg.AssetKey(path) for path in sorted(run.assets)))
+    return dg.Definitions(jobs=[dg.define_asset_job(run.job, selection=selection, executor_def=dg.in_process_executor)])

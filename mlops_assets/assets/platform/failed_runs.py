@@ -11,7 +11,7 @@ from mlops_assets.assets.platform.sensors import ON, WILL_RETRY
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.landed.partitions import TakenRecord
 from mlops_assets.world.mlflow.run_status import settle
-from mlops_assets.world.record.training_runs import TrainingRun, TrainingRuns
+from mlops_assets.world.runs.training_runs import TrainingRun, TrainingRuns
 
 WRAPPINGS = ("Dagster", "RetryRequested")
 """Errors of Dagster's own around the one that a step raised: that it failed, or that its tries are used up."""

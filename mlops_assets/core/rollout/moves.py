@@ -25,6 +25,7 @@ from typing import Annotated, Any, Literal, Self
 from mlops_assets.core.drift.policy import PSI
 from mlops_assets.core.limits.ranges import PART, ROW_COUNT, Range, refuse_outside
 from mlops_assets.core.record.entries import OnRecord, Rollback, RolloutMove
+from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.stats.comparison import Paired
 from mlops_assets.core.stats.intervals import CannotJudge, told_blocks
 from mlops_assets.core.stats.metric_limits import DROP
@@ -275,8 +276,9 @@ def _errors(seen: Seen, limit: float) -> Guardrail:
 def _times(seen: Seen, p99_ms: float, limit: float) -> Guardrail:
     """The percentile of few answers is the slowest of them, so it is the share of slow ones that must be sure."""
     surely = _surely(seen.slow, seen.answers)
+    most = f"99 % of its {seen.answers:,} answers" if seen.answers >= 100 else f"Its {counted(seen.answers, 'answer')}"
     sentence = (
-        f"99 % of its {seen.answers:,} answers took at most {p99_ms:.0f} ms (limit {limit:.0f}); surely more than "
+        f"{most} took at most {p99_ms:.0f} ms (limit {limit:.0f}); surely more than "
         f"{surely:.2%} took longer than the limit (1 % may)."
     )
     return Guardrail("p99", surely <= 0.01, p99_ms, limit, sentence)

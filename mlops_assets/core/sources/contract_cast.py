@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import MAXYEAR, MINYEAR, datetime
+from datetime import MAXYEAR, MINYEAR
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from mlops_assets.core.sources.contract import Column, Failure, SourceContract, Type
 from mlops_assets.core.sources.contract_failures import wrong_type
+from mlops_assets.core.time.local_times import local_times
 from mlops_assets.core.values.exact import holds_nul, text_of_bytes, to_booleans, to_integers, to_numbers, to_texts
 from mlops_assets.core.values.text_formats import TimeFormat
 from mlops_assets.core.values.text_numbers import LEADING_ZERO, plain_numbers
@@ -205,5 +206,5 @@ def to_utc(raw: pd.Series, tz: str, written: TimeFormat | None = None) -> pd.Ser
 
 def to_date(stamps: pd.Series, tz: str = "UTC") -> pd.Series:
     """The calendar day of each time in a zone, as `datetime.date`; None where there is none."""
-    days = stamps.dt.tz_convert(tz).dt.tz_localize(None).clip(upper=pd.Timestamp(datetime.max)).dt.date.astype(object)
+    days = local_times(stamps, tz).dt.date.astype(object)
     return days.where(~stamps.isna(), None)

@@ -8,7 +8,7 @@ other changes (`partition_faults`), shapes (`partition_profile`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -52,6 +52,8 @@ LENT = 3.0
 """Log-odds that the days since the first refusal lend to today at most: twenty to one, for its unit or against it."""
 LIKELIER = 1.5
 """Log-odds from which such a day is in that unit: a day that could be either is accepted."""
+UNLIKELY = -1.0
+"""Log-odds from which a line, such as Fahrenheit's, is not named beside a factor: kilograms in pounds fit it nearly."""
 SURE = 3.0
 """Standard deviations on either side of a factor as it is measured."""
 MANY = 5.0
@@ -61,6 +63,7 @@ APART = 50.0
 """A factor that tells the rows of a day apart, where some of them only are in another unit."""
 STORMS = tuple(Unit(factor, 0.0, "") for factor in (3.0, 5.0, 10.0, 16.0))
 """What may make a part of a day's rows so many times as large, and is no fault."""
+_ANOTHER = "in another unit, "
 COUNTS = range(len(LEVELS) // 4, 3 * len(LEVELS) // 4 + 1)
 """Of the quantiles that are kept: a quarter of the rows to three; fewer are a tail, as minutes after midnight are."""
 
@@ -70,12 +73,25 @@ class ChangedUnit:
     """A day in another unit.
 
     Attributes:
-        sentence: what is said of it.
-        units: those that it may be in, as `Unit.name`.
+        state: what it is.
+        shown: by what that is seen.
+        units: those that it may be in, as `Unit.name`, the likeliest first.
+        apart: standard deviations between the day, put right, and the accepted ones.
     """
 
-    sentence: str
+    state: str
+    shown: str
     units: tuple[str, ...]
+    apart: float
+
+    @property
+    def sentence(self) -> str:
+        """What is said of it."""
+        return f"is {self.state}: {self.shown}"
+
+    def rather_than(self, other: ChangedUnit) -> float:
+        """Log-odds that it is this and not the other, which is measured on another scale."""
+        return (other.apart**2 - self.apart**2) / 2
 
 
 def changed_unit(today: ColumnShape, past: Sequence[ColumnShape]) -> ChangedUnit | None:
@@ -97,8 +113,17 @@ def changed_unit(today: ColumnShape, past: Sequence[ColumnShape]) -> ChangedUnit
         return _changed(_Look.of(today, known, SHIFTS if today.is_lag else UNITS, is_log=False), since)
     # What is multiplied is far away by its logarithm, degrees are not: 8 degrees after 32 are a cold night.
     factors, lines = ([unit for unit in UNITS if bool(unit.offset) == is_line] for is_line in (False, True))
-    looks = (_Look.of(today, known, factors, is_log=True), _Look.of(today, known, lines, is_log=False))
-    return next(filter(None, (_changed(look, since) for look in looks)), None)
+    factor = _changed(_Look.of(today, known, factors, is_log=True), since)
+    line = _changed(_Look.of(today, known, lines, is_log=False), since)
+    if factor is None or line is None:
+        return factor or line
+    # A warm day in Fahrenheit is some three times as large too, and not three times as wide.
+    odds = line.rather_than(factor)
+    if odds > LIKELIER or odds < UNLIKELY or not (line.units and factor.units):
+        return line if odds > LIKELIER else factor
+    first, second = (line, factor) if odds > 0.0 else (factor, line)
+    state = f"{first.state}, or {second.state.removeprefix(_ANOTHER)}"
+    return replace(first, state=state, units=(*first.units, *second.units))
 
 
 def _changed(look: _Look | None, since: Sequence[ColumnShape]) -> ChangedUnit | None:
@@ -233,8 +258,8 @@ class _Look:
         # What the days cannot tell apart is named too: a weekend times 100 may be a weekday times 60.
         named = ", or ".join([name for name in names if name != UNKNOWN][:3] or names)
         if self.today.is_lag:
-            text = f"is off by {named} from the event time: its median is {median} hours after it, before {before}."
-            return ChangedUnit(text, tuple(names))
+            text = f"its median is {median} hours after it, before {before}."
+            return ChangedUnit(f"off by {named} from the event time", text, tuple(names), self._apart(among[0]))
         text = f"median {median}, before {before}"
         if not any(self.units[unit].offset or self.units[unit].factor < 0 for unit in among):
             factor, low, high = self._measured(n)
@@ -244,7 +269,11 @@ class _Look:
         if n > 1:
             whose, them = f"its quantiles and those of the {n - 1} before it", "them"
         text = f"{whose} are those of the {len(known)} accepted partitions before {them}, changed so ({text})."
-        return ChangedUnit(f"is in another unit, {named}: {text}", tuple(names))
+        return ChangedUnit(f"{_ANOTHER}{named}", text, tuple(names), self._apart(among[0]))
+
+    def _apart(self, unit: int) -> float:
+        """How far the day is from the accepted ones where it is in this unit."""
+        return float(distances(self._back(self.today)[[unit]], self._days(1), self._width(1), AMONG)[0])
 
     def part(self) -> ChangedUnit | None:
         """Whether some rows of the day are in another unit: one that tells rows apart, and the others as they were."""
@@ -264,10 +293,12 @@ class _Look:
             return None
         share = COUNTS[int(np.argmin(best[fitting[0]]))] / len(LEVELS)
         likely = ", or ".join(units[unit].name for unit in fitting[:3])
+        past = f"the {len(self.newest)} accepted partitions before it"
         return ChangedUnit(
-            f"is in another unit in about {share:.0%} of its rows: its quantiles are those of the {len(self.newest)} "
-            f"accepted partitions before it where these change {likely}.",
+            f"in another unit in about {share:.0%} of its rows",
+            f"its quantiles are those of {past} where these change {likely}.",
             (),
+            float(best.min()),
         )
 
     def _is_outside(self, units: Sequence[Unit]) -> NDArray[np.bool_]:

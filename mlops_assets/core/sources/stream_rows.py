@@ -24,6 +24,7 @@ from mlops_assets.core.sources.contract_check import check_frame
 from mlops_assets.core.sources.contract_failures import NUL, hint_of
 from mlops_assets.core.sources.settings import partition_of
 from mlops_assets.core.sources.stream_settings import StreamSettings
+from mlops_assets.core.time.local_times import local_times
 from mlops_assets.core.values.exact import holds_nul
 
 SKEW = timedelta(minutes=5)
@@ -160,10 +161,10 @@ def _declared(column: Column) -> str:
 
 def _partitions(source: StreamSettings, moments: pd.Series) -> np.ndarray:
     """The first day of the partition of each moment, as ISO text; where files hold an hour, that hour of its day."""
+    local = local_times(moments, source.timezone)
     if source.is_hourly:
-        return moments.dt.tz_convert(source.timezone).dt.strftime("%Y-%m-%dT%H").to_numpy(dtype=object)
-    days = moments.dt.tz_convert(source.timezone).dt.date
-    codes, unique = pd.factorize(days)
+        return local.dt.strftime("%Y-%m-%dT%H").to_numpy(dtype=object)
+    codes, unique = pd.factorize(local.dt.date)
     names = np.array([partition_of(day, source.grain).isoformat() for day in unique], dtype=object)
     return names[codes] if len(names) else np.empty(0, dtype=object)
 

@@ -71,12 +71,17 @@ def head_of(text: str, *, is_cut: bool = False) -> CsvHead:
     Raises:
         NoHead: there is no line, an empty one, or one that is longer than that.
     """
-    text = text.removeprefix("\ufeff")
+    has_mark, text = text.startswith("\ufeff"), text.removeprefix("\ufeff")
     if not text.strip():
         raise NoHead(EMPTY)
     lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", text)
     said = re.fullmatch(r"\"?sep=(.)\"?\s*", lines[0]) if lines else None
     skipped = 1 if said else 0
+    if said and has_mark and text.startswith('"'):
+        # DuckDB, told to skip a line, looks for quotes before it has dropped the mark: the second one opens a cell.
+        raise NoHead(
+            f"begins with {lines[0].strip()} in quotes behind a byte order mark: remove that line, or its quotes"
+        )
     if not "".join(lines[skipped : skipped + 1]).strip():
         raise NoHead("begins with an empty line: the first line must hold the names of the columns")
     best: CsvHead | None = None

@@ -1,13 +1,11 @@
 """Times as people and programs write them: the one reader of all ways in.
 
-Here: texts as moments, in which order day and month stand, and the local hours that the clocks skip or have twice. Not
-here: numbers as times and their units (`number_times`), numbers and missing values (`text_numbers`), whose columns they
-are.
+Here: texts as moments, in which order day and month stand. Not here: numbers as times and their units (`number_times`),
+numbers and missing values (`text_numbers`), whose columns they are, the clocks of a zone (`core.time.local_times`).
 
-A text with an offset (`Z`, `UTC`, `+00`, `+0000`, `+00:00`) is that moment, whatever its neighbours have; without one
-it is local time of the zone given. The year stands first, or the month is a word; `04/05/2024` is read only where the
-order is stated. An hour that the clocks have twice is the second one, and one that they skip is counted on from before:
-so read PostgreSQL and DuckDB, and so one rule holds in files and in SQL.
+A text with an offset (`Z`, `UTC`, `+00`, `+0000`, `+00:00`) is that moment, whatever its neighbours have and whatever
+name stands behind it (`+0000 UTC`, as Go writes it); without one it is local time of the zone given. The year stands
+first, or the month is a word; `04/05/2024` is read only where the order is stated.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -24,6 +22,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from mlops_assets.core.time.local_times import moment_in, moments_in
 from mlops_assets.core.values.number_times import is_moment, read_numbers, units_of
 from mlops_assets.core.values.text_formats import DATE_ORDERS, TIMES_IN_WORDS, DateOrder, TimeFormat
 
@@ -43,7 +42,8 @@ _TEXT = re.compile(
         (?: (?P<gap>[:.]?) (?P<minute>\d\d)
             (?: (?P=gap) (?P<second_of>\d\d) (?: (?: [.,] | :(?=\d{3}\b) ) (?P<part>\d{1,9}) )? )? )?
         (?: \s? (?P<half>[AP])\.?M\.? )? )?
-    (?: \s? (?P<offset> Z | UTC | GMT | [+-]\d\d (?: :?[0-5]\d (?: :?[0-5]\d )? )? ) (?: \[ [\w/+-]+ \] )? )?""",
+    (?: \s? (?P<offset> Z | UTC | GMT | [+-]\d\d (?: :?[0-5]\d (?: :?[0-5]\d )? )? )
+        (?: \[ [\w/+-]+ \] | (?<=\d)\s[A-Z]{3,5} )? )?""",
     re.VERBOSE | re.ASCII,
 )
 _OF_A_DAY = re.compile(r"Z|UTC|GMT|[+-]\d\d:\d\d")
@@ -122,21 +122,7 @@ def _date(part: dict[str, str | None], order: DateOrder | None) -> tuple[int, in
 def moment_of(value: str | datetime, zone: str, order: DateOrder | None = None) -> datetime | None:
     """A text, or a time that may lack its offset, as a moment in UTC; None where it tells no time."""
     time = read_text(value, order) if isinstance(value, str) else value
-    return None if time is None else _utc(time, ZoneInfo(zone))
-
-
-def _utc(time: datetime, zone: tzinfo) -> datetime:
-    """A time as a moment in UTC, naive ones in this zone; what lies beyond the calendar's ends is brought to them."""
-    if time.tzinfo is None:
-        time = time.replace(tzinfo=zone)
-        # Of two equal hours the second; in the hour that is skipped fold=0 has the offset from before.
-        later = time.replace(fold=1)
-        if (later.utcoffset() or timedelta()) < (time.utcoffset() or timedelta()):
-            time = later
-    try:
-        return time.astimezone(UTC)
-    except OverflowError:
-        return (datetime.max if time.year > 5000 else datetime.min).replace(tzinfo=UTC)
+    return None if time is None else moment_in(time, ZoneInfo(zone))
 
 
 # --- columns -----------------------------------------------------------------------------------------------
@@ -154,10 +140,10 @@ def read_times(raw: pd.Series, zone: str, written: TimeFormat | None = None) -> 
     if isinstance(raw.dtype, pd.DatetimeTZDtype):
         return raw.dt.tz_convert("UTC").dt.as_unit("us")
     if pd.api.types.is_datetime64_dtype(raw.dtype):
-        return _localized(raw.dt.as_unit("us"), zone)
+        return moments_in(raw.dt.as_unit("us"), zone)
     if written is not None and written not in DATE_ORDERS:
         naive = read_numbers(raw, written)
-        return naive.dt.tz_localize("UTC") if is_moment(written) else _localized(naive, zone)
+        return naive.dt.tz_localize("UTC") if is_moment(written) else moments_in(naive, zone)
     if pd.api.types.is_numeric_dtype(raw.dtype) and not raw.isna().all():
         return _missing(raw.index)
     # The same moment stands in many rows: each text is read once.
@@ -165,7 +151,7 @@ def read_times(raw: pd.Series, zone: str, written: TimeFormat | None = None) -> 
     at, aware = _read(texts, written)
     moments = pd.Series(at).dt.tz_localize("UTC")
     if not aware.all():
-        moments = moments.where(aware, _localized(pd.Series(at), zone))
+        moments = moments.where(aware, moments_in(pd.Series(at), zone))
     return pd.Series(moments.array.take(codes, allow_fill=True), index=raw.index)
 
 
@@ -194,25 +180,11 @@ def _uniform(texts: Any) -> tuple[NDArray[np.datetime64], bool] | None:
 
 def _plain(time: datetime) -> datetime:
     """A time without its offset: an aware one as UTC has it."""
-    return time if time.tzinfo is None else _utc(time, UTC).replace(tzinfo=None)
+    return time if time.tzinfo is None else moment_in(time, UTC).replace(tzinfo=None)
 
 
 def _missing(index: pd.Index) -> pd.Series:
     return pd.Series(np.datetime64("NaT", "us"), index=index, dtype="datetime64[us]").dt.tz_localize("UTC")
-
-
-def _localized(naive: pd.Series, zone: str) -> pd.Series:
-    """Local times as moments, by the rule of `_utc`."""
-    second = np.zeros(len(naive), dtype=np.bool_)
-    local = naive.dt.tz_localize(zone, ambiguous=second, nonexistent="NaT").dt.tz_convert("UTC")
-    skipped = local.isna() & naive.notna()
-    if skipped.any():
-        zones = ZoneInfo(zone)
-        moments = local.dt.tz_localize(None).to_numpy(copy=True)
-        moments[skipped] = [_utc(at.to_pydatetime(), zones).replace(tzinfo=None) for at in naive[skipped]]
-        local = pd.Series(moments, index=naive.index).dt.tz_localize("UTC")
-    ends = [pd.Timestamp(end, tz="UTC").as_unit("us") for end in (datetime.min, datetime.max)]
-    return local.clip(*ends) if len(local) else local
 
 
 # --- how a column is written -------------------------------------------------------------------------------

@@ -114,7 +114,8 @@ def _sentence(table: Table, facts: Facts, x: str, counts: Mapping[float, int], l
         f"{text} in {table.place(f'{x} = $value', {'value': value})}, in {counted(counts[value], 'row')} in all"
         for value, text in texts.items()
     )
-    words = (f"{facts.name}={int(value) if value.is_integer() else text}" for value, text in texts.items())
+    # Beyond 2^53 each float is a whole number, of up to 309 digits.
+    words = (f"{facts.name}={int(value) if value.is_integer() and abs(value) < 2**53 else value!r}" for value in counts)
     said = " ".join(typed("--missing", word) for word in words)
     return (
         f"{facts.name} is {wanted}, where the others are {low:g} to {high:g}: if it means missing, leave the cell "

@@ -149,17 +149,24 @@ def history(platform: Platform, model: str) -> History:
 
 
 def consider(
-    platform: Platform, model: ModelSettings, *, policy: RetrainPolicy | None = None
+    platform: Platform, model: ModelSettings, *, policy: RetrainPolicy | None = None, explained: bool = False
 ) -> tuple[Decision, Evidence, bool]:
-    """Decide on a model as things stand: the decision, its evidence, and whether it is new. Writes nothing."""
+    """Decide on a model as things stand: the decision, its evidence, and whether it is new. Writes nothing.
+
+    What would have changed it is looked for where it is new, and so goes on record, or is asked for (`explained`).
+    """
     now, past, agreed = platform.now(model), history(platform, model.name), policy or model.retrain_policy
     evidence = gather(platform, model, now, policy=agreed, past=past)
-    decision, at = decide(evidence, agreed, past, now), _passed(platform, model, now)
+    decision, at = decide(evidence, agreed, past, now, explained=False), _passed(platform, model, now)
     if at > now:
         # What follows at the later moment; what starts a run is of the clock's, by which it is trained and judged.
-        later = decide(evidence, agreed, past, at)
-        decision = later if later.action == decision.action not in ACTED else decision
-    return decision, evidence, is_news(decision, past)
+        later = decide(evidence, agreed, past, at, explained=False)
+        if later.action == decision.action not in ACTED:
+            decision, now = later, at
+    news = is_news(decision, past)
+    if news or explained:
+        decision = decide(evidence, agreed, past, now)
+    return decision, evidence, news
 
 
 def _passed(platform: Platform, model: ModelSettings, now: datetime) -> datetime:

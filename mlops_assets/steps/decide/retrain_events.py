@@ -21,7 +21,7 @@ from mlops_assets.core.values.display import shown
 from mlops_assets.world.files.locks import alone
 from mlops_assets.world.home import Home
 from mlops_assets.world.record.record import Record
-from mlops_assets.world.record.training_runs import TrainingRuns
+from mlops_assets.world.runs.training_runs import TrainingRuns
 
 State = Literal["waiting", "decided", "running", "broken", "in rollout", "promoted", "rejected"]
 

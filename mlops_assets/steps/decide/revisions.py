@@ -22,7 +22,7 @@ from mlops_assets.core.time.quiet_hours import quiet_until
 from mlops_assets.core.time.windows import midnight, parse_duration
 from mlops_assets.world.landed.partitions import TakenRecord
 from mlops_assets.world.platform import Platform, fitted_until, hold
-from mlops_assets.world.record.training_runs import TrainingRuns
+from mlops_assets.world.runs.training_runs import TrainingRuns
 
 Rested = tuple[str, str | None]
 """The stamp of what a decision stood on, and when time alone changes it (ISO 8601), if ever."""

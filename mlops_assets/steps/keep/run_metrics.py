@@ -13,7 +13,7 @@ import dagster as dg
 
 from mlops_assets.steps.keep.metric_values import Sample
 from mlops_assets.world.platform import Platform
-from mlops_assets.world.record.training_runs import TrainingRuns
+from mlops_assets.world.runs.training_runs import TrainingRuns
 
 RETRAIN = "retrain"
 """The job of all trainings (`assets.retrain_sensor`)."""

@@ -215,6 +215,37 @@ def test_a_cold_night_in_fahrenheit_is_no_celsius(rows: int, seed: int) -> None:
     assert refused == 0
 
 
+@pytest.mark.simulates
+@pytest.mark.parametrize("rows", [50, 100])
+@pytest.mark.parametrize(
+    ("usual", "spread", "moves", "factor", "offset", "named"),
+    [
+        (22, 4, 2.0, 1.8, 32, "times 1.8 plus 32 (Fahrenheit where it was Celsius)"),
+        (28, 3, 1.5, 1.8, 32, "times 1.8 plus 32 (Fahrenheit where it was Celsius)"),
+        (75, 7, 3.0, 1 / 1.8, -32 / 1.8, "less 32, by 1.8 (Celsius where it was Fahrenheit)"),
+        (70, 15, 0.0, 2.2046226, 0, "by a factor of 2.20462 (kilograms and pounds)"),
+        (150, 30, 0.0, 1 / 2.2046226, 0, "by a factor of 0.4536 (kilograms and pounds)"),
+        (20, 5, 0.0, 3.2808399, 0, "by a factor of 3.28084 (metres and feet)"),
+        (30, 8, 0.0, 3.6, 0, "by a factor of 3.6 (kWh and MJ, or m/s and km/h)"),
+    ],
+)
+def test_degrees_over_zero_and_factors_are_told_apart(
+    usual: float, spread: float, moves: float, factor: float, offset: float, named: str, rows: int
+) -> None:
+    """28 degrees in Fahrenheit are 2.9 times as many: warm days were in feet, megajoules or gallons."""
+    right = 0
+    for seed in range(20):
+        rng = np.random.default_rng([20260101, seed])
+
+        def values(rng: np.random.Generator = rng) -> np.ndarray:
+            return rng.normal(usual + rng.normal(0, moves), spread, rows).clip(1).round(1)
+
+        past = [shape(values()) for _ in range(BEFORE)]
+        failures = changes(shape((values() * factor + offset).round(1)), past)
+        right += bool(failures) and named in failures[0].sentence
+    assert right >= 19
+
+
 def test_fahrenheit_is_known_by_a_rounded_factor() -> None:
     rng = np.random.default_rng([20260101, 13])
     past = [shape(rng.normal(60 + rng.normal(0, 10), 9, 60).round(1)) for _ in range(BEFORE)]

@@ -40,6 +40,24 @@ def test_what_ends_within_the_beginning_is_whole() -> None:
         head_of("a,b", is_cut=True)
 
 
+def test_a_separator_in_quotes_is_read_but_behind_a_mark(tmp_path: Path) -> None:
+    """There DuckDB took the rows for one cell: a header and no rows."""
+    rows = "\r\nat;size\r\n" + "2024-01-01;1.5\r\n" * 3
+    file = tmp_path / "t.csv"
+    for line in ("sep=;", '"sep=;"', "\ufeffsep=;"):
+        file.write_text(line + rows, encoding="utf-8", newline="")
+        assert read_table(str(file)).rows == len(parse(file.name, file.read_bytes(), SOURCE)) == 3
+        assert list(open_table(str(file)).kinds) == ["at", "size"]
+    file.write_text('\ufeff"sep=;"' + rows, encoding="utf-8", newline="")
+    said = 'begins with "sep=;" in quotes behind a byte order mark: remove that line, or its quotes'
+    with pytest.raises(UnreadableTable, match=said):
+        read_table(str(file))
+    with pytest.raises(ValueError, match=said):
+        open_table(str(file))
+    with pytest.raises(ValueError, match=said):
+        parse(file.name, file.read_bytes(), SOURCE)
+
+
 def test_a_hundred_thousand_names_are_compared_at_once(tmp_path: Path) -> None:
     """Each with each took minutes."""
     file = tmp_path / "t.csv"

@@ -29,7 +29,7 @@ def one(text: object, zone: str = "UTC", written: TimeFormat | None = None) -> p
     return read_times(pd.Series([text], dtype=object), zone, written).iloc[0]
 
 
-@given(at=moments, minutes=offsets, form=st.integers(0, 9))
+@given(at=moments, minutes=offsets, form=st.integers(0, 11))
 def test_an_offset_is_read_however_it_is_written(at: datetime, minutes: int, form: int) -> None:
     local = at.astimezone(timezone(timedelta(minutes=minutes)))
     sign, hours, rest = ("-" if minutes < 0 else "+"), abs(minutes) // 60, abs(minutes) % 60
@@ -44,6 +44,8 @@ def test_an_offset_is_read_however_it_is_written(at: datetime, minutes: int, for
         f"{at:%Y-%m-%d %H:%M:%S}+00",
         format_datetime(at, usegmt=True),
         f"{at:%d %b %Y, %I:%M:%S %p} GMT",
+        f"{at:%Y-%m-%d %H:%M:%S} +0000 UTC",
+        f"{local:%Y-%m-%d %H:%M:%S} {sign}{hours:02}{rest:02} NST",
     ]
     assert one(forms[form], "America/New_York") == at
 

@@ -15,7 +15,7 @@ from mlops_assets.steps.decide.retrain_events import Conflict, RetrainEvent, Tra
 from mlops_assets.world.home import Home
 from mlops_assets.world.platform import Platform
 from mlops_assets.world.record.record import Record
-from mlops_assets.world.record.training_runs import TrainingRun, TrainingRuns
+from mlops_assets.world.runs.training_runs import TrainingRun, TrainingRuns
 
 MODEL = "flight_delay"
 NOW = datetime(2013, 5, 1, tzinfo=UTC)

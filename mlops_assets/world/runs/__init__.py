@@ -1,0 +1,1 @@
+"""Dagster's runs, where other rooms need to know of them."""
