@@ -43,6 +43,7 @@ from mlops_assets.commands import (
     reproduce,
     rollout,
     serve,
+    settings,
     status,
     stream,
     traffic,
@@ -71,7 +72,7 @@ ANYWHERE = {"init", "drift"}
 GROUPS = {
     "Look: status, decisions and their reasons": (
         "status", "why", "record", "explain", "decide", "champion-at", "rollout", "alerts", "drift",
-        "evidently", "power",
+        "evidently", "power", "settings",
     ),
     "Act: tell the platform what to do with a model": (
         "retrain", "rollback", "approve", "reject", "pause", "resume", "freeze", "unfreeze", "snooze", "wake",
@@ -164,6 +165,7 @@ for topic in (
     explain,
     why,
     on_record,
+    settings,
     reproduce,
     golden,
     control,

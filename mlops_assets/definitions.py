@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, nullcontext
 from functools import cache
@@ -61,16 +61,16 @@ def _declared() -> dg.Definitions:
     if str(PROJECT.root) not in sys.path:
         sys.path.append(str(PROJECT.root))
     if (run := own_run()) is not None and (others := files_without(DEFS, run.models)):
-        return dg.Definitions.merge(_loaded(others), of_one_run(run))
+        return dg.Definitions.merge(_loaded({file.parent for file in others}), of_one_run(run))
     broken = broken_files(DEFS)
     for file in broken:
         logging.getLogger("mlops_assets").error("Left out: %s", file.sentence)
-    return dg.Definitions.merge(_loaded([file.path for file in broken]), of_every_project())
+    return dg.Definitions.merge(_loaded({folder for file in broken for folder in file.left_out}), of_every_project())
 
 
-def _loaded(but: Collection[Path]) -> dg.Definitions:
-    """What stands under `defs/`, but for these files. A sound project is loaded by Dagster as it comes."""
-    with looked_at_once(), _left_out({file.parent for file in but}) if but else nullcontext():
+def _loaded(but: AbstractSet[Path]) -> dg.Definitions:
+    """What stands under `defs/`, but for these folders. A sound project is loaded by Dagster as it comes."""
+    with looked_at_once(), _left_out(but) if but else nullcontext():
         return dg.load_from_defs_folder(path_within_project=PROJECT.root)
 
 

@@ -7,8 +7,10 @@ Here: the component and what belongs to the model as a whole. Not here: the bodi
 
 from __future__ import annotations
 
+from typing import Any
+
 import dagster as dg
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from mlops_assets.assets.jobs import MONITORING_CHAIN
 from mlops_assets.assets.monitoring_assets import build_monitoring_assets
@@ -17,8 +19,31 @@ from mlops_assets.assets.rollout_assets import build_rollout_assets
 from mlops_assets.assets.scaffolds import ModelYaml
 from mlops_assets.assets.training_assets import build_training_assets
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.settings_defaults import OWN_FIELDS
 from mlops_assets.world.files.environment_values import reading_environment
+from mlops_assets.world.project import PROJECT
 from mlops_assets.world.runs.own_run import executes
+from mlops_assets.world.settings_files import model_settings, models_given
+
+
+class OwnFields(BaseModel):
+    """What stands in a model's own YAML: the fields of `ModelSettings`, some of which may stand in defaults above."""
+
+    model_config = ConfigDict(extra="allow")
+    name: str
+
+    @classmethod
+    def model_json_schema(cls, *options: Any, **named: Any) -> dict[str, Any]:
+        """The schema of a model's settings; a required field is not where the defaults above the model have it."""
+        schema = reading_environment(ModelSettings).model_json_schema(*options, **named)
+        given = {field: models_given(PROJECT.defs, field) for field in schema["required"] if field not in OWN_FIELDS}
+        schema["required"] = [field for field in schema["required"] if not given.get(field)]
+        by_defaults = [
+            {"if": {"properties": {"name": {"enum": models}}}, "else": {"required": [field]}}
+            for field, models in given.items()
+            if models
+        ]
+        return {**schema, "allOf": by_defaults} if by_defaults else schema
 
 
 @dg.scaffold_with(ModelYaml)
@@ -30,15 +55,16 @@ class MonitoredModel(dg.Component):
 
     @classmethod
     def get_model_cls(cls) -> type[BaseModel]:
-        """The YAML's fields."""
-        return reading_environment(ModelSettings)
+        """The YAML's fields; what holds is known with the defaults above the file alone."""
+        return OwnFields
 
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> MonitoredModel:
-        """From validated YAML."""
-        if not isinstance(attributes, ModelSettings):
+        """What every other reader has of this model: its own YAML over the defaults above it."""
+        if not isinstance(attributes, OwnFields):
             raise dg.DagsterInvalidDefinitionError("MonitoredModel needs `attributes:`; see docs/models.md.")
-        return cls(attributes)
+        own = {"name": attributes.name, **(attributes.model_extra or {})}
+        return cls(model_settings(own, context.path, context.defs_module_path))
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Eight assets; with a rollout one more."""

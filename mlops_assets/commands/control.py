@@ -1,6 +1,6 @@
 """`mlops retrain`, `pause` and `resume`: a person's word, put on record.
 
-Here: the commands. Not here: acting on the word (the model's retrain sensor).
+Here: the commands, for one model. Not here: choosing several (`choosing`), acting on the word (the retrain sensor).
 """
 
 from __future__ import annotations
@@ -11,18 +11,16 @@ from typing import Annotated, Any
 import typer
 
 from mlops_assets.commands import running
+from mlops_assets.commands.choosing import for_chosen
 from mlops_assets.commands.console import (
     AsJson,
-    ModelName,
     Reason,
     chatter_to,
     example,
     given,
-    known_model,
     model_clock,
     person,
     say,
-    say_json,
 )
 from mlops_assets.core.record.entries import JUDGED, Pause, Resume
 from mlops_assets.steps.decide.retrain_events import TrainingWish, ask, event
@@ -32,13 +30,27 @@ from mlops_assets.world.record.record import Record
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command(epilog=example("mlops retrain flight_delay --reason 'new feature feat_route_history'"))(retrain)
-    app.command(epilog=example("mlops pause flight_delay --reason 'the airport feed is being moved'"))(pause)
-    app.command(epilog=example("mlops resume flight_delay --reason 'the feed is back'"))(resume)
+    app.command(
+        epilog=example(
+            "mlops retrain flight_delay --reason 'new feature feat_route_history'",
+            "mlops retrain --group europe --reason 'new feature feat_route_history' --yes",
+        )
+    )(for_chosen(retrain))
+    app.command(
+        epilog=example(
+            "mlops pause flight_delay --reason 'the airport feed is being moved'",
+            "mlops pause --owner team:flights --reason 'the airport feed is being moved'",
+        )
+    )(for_chosen(pause))
+    app.command(
+        epilog=example(
+            "mlops resume flight_delay --reason 'the feed is back'", "mlops resume --all --reason 'the feed is back'"
+        )
+    )(for_chosen(resume))
 
 
 def retrain(
-    model: ModelName,
+    model: str,
     reason: Reason,
     now: Annotated[bool, typer.Option("--now", help="Run it in this process; for a home where nothing runs.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Insist on it while the model is frozen.")] = False,
@@ -48,7 +60,7 @@ def retrain(
     ] = None,
     key: Annotated[str, typer.Option(help="The same key is the same request, however often it is sent.")] = "",
     as_json: AsJson = False,
-) -> None:
+) -> Any:
     """Ask for a training: the gate still judges the challenger, and only a better one is promoted.
 
     The request goes on record and the model's retrain sensor starts the run. It ignores pause, snooze, cooldown,
@@ -56,7 +68,7 @@ def retrain(
     until enough labels have come since the champion was fitted to judge a challenger on.
     """
     home = Home.from_environment()
-    parameters = _parameters(home, known_model(model), parameter or [])
+    parameters = _parameters(home, model, parameter or [])
     answer, is_new = ask(
         home,
         model,
@@ -69,11 +81,10 @@ def retrain(
     if as_json:
         if now and not up:
             _run_here(home, model)
-        say_json((event(home, answer.id) or answer).to_plain())
-        return
+        return (event(home, answer.id) or answer).to_plain()
     if not is_new and not (now and not up):
         say(f"A training of {model} is on its way: {answer.state}, by {answer.by} ({answer.reason}). {answer.id}")
-        return
+        return None
     say(
         f"On record: a request to retrain {model}." if is_new else f"The request of {answer.by} waits: {answer.reason}."
     )
@@ -87,18 +98,23 @@ def retrain(
             f"{home.root}: start it with `mlops up`, or run the training in this process: "
             f"mlops retrain {model} --reason '...' --now"
         )
+    return None
 
 
-def pause(model: ModelName, reason: Reason) -> None:
+def pause(model: str, reason: Reason) -> None:
     """Keep the platform from retraining a model by itself; predictions and monitors go on."""
-    Record(Home.from_environment().ledger).note(known_model(model), Pause, reason=given(reason), by=person())
+    record, given_reason = Record(Home.from_environment().ledger), given(reason)
+    # A record that cannot be read takes a pause, too: nobody knows whether one stands there.
+    if not record.damage(model) and (why := record.paused(model)):
+        raise ValueError(f"{model} is paused already: {why}. Nothing was written.")
+    record.note(model, Pause, reason=given_reason, by=person())
     say(f"{model} is paused: it is not retrained by itself until `mlops resume {model} --reason '...'`.")
 
 
-def resume(model: ModelName, reason: Reason) -> None:
+def resume(model: str, reason: Reason) -> None:
     """Let the platform retrain a paused model by itself again."""
     record = Record(Home.from_environment().ledger)
-    if record.paused(known_model(model)) is None:
+    if record.paused(model) is None:
         raise ValueError(f"{model} is not paused; nothing was written.")
     record.note(model, Resume, reason=given(reason), by=person())
     say(f"{model} is retrained by itself again when the evidence says so.")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mlops_assets.commands.choosing import for_chosen
 from mlops_assets.commands.console import (
     AsJson,
     By,
@@ -40,20 +41,21 @@ def register(app: typer.Typer) -> None:
         epilog=example(
             "mlops rollback flight_delay --reason 'complaints since Monday'",
             "mlops rollback flight_delay --to 3 --reason 'the last one before the new feed'",
+            "mlops rollback --owner team:flights --reason 'the feed was wrong since Monday'",
         )
-    )(rollback)
+    )(for_chosen(rollback, of_one_model="to"))
     app.command(epilog=example("mlops rollout flight_delay"))(rollout)
 
 
 def rollback(
-    model: ModelName,
+    model: str,
     reason: Reason,
     to: Annotated[
         int | None, typer.Option(metavar="VERSION", help="Who becomes champion.", show_default="see above")
     ] = None,
     by: By = None,
     as_json: AsJson = False,
-) -> None:
+) -> Any:
     """Go back at once, and let trainings wait until someone wakes them or the agreed time is over.
 
     Without --to: a candidate in a canary stops answering and the champion stays; otherwise the version before the
@@ -64,18 +66,18 @@ def rollback(
 
     given_reason = given(reason)
     platform = Platform.of()
-    settings = platform.models()[known_model(model)]
+    settings = platform.models()[model]
     open_client(platform)
     began = time.perf_counter()
     done = _go_back(platform, settings, to, given_reason, by or person())
     done["seconds"] = round(time.perf_counter() - began, 3)
     if as_json:
-        say_json(done)
-        return
+        return done
     say(f"{done['did']} It took {done['seconds']:.2f} s; servers follow within two.")
     if done["trainings_wait_until"]:
         until = minute(done["trainings_wait_until"])
         say(f"Trainings of {model} wait until {until} UTC, or until `mlops wake {model} --reason '...'`.")
+    return None
 
 
 def open_client(platform: Platform) -> None:

@@ -13,6 +13,7 @@ import typer
 from rich.markup import escape
 
 from mlops_assets.commands import running
+from mlops_assets.commands.choosing import Group, Owner, chosen
 from mlops_assets.commands.console import AsJson, example, minute, say, say_facts, say_json, say_table
 from mlops_assets.core.record.plain_values import as_plain
 from mlops_assets.core.record.wording import answer_told, reasons_told
@@ -24,17 +25,26 @@ COLOURS = {"fine": "green", "not fine": "bold red", "paused": "yellow"}
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(epilog=example("mlops status", "mlops status --json"))(status)
+    app.command(epilog=example("mlops status", "mlops status --owner team:fraud", "mlops status --json"))(status)
 
 
-def status(as_json: AsJson = False) -> None:
-    """Show where everything stands: each model, why it was or was not retrained, what comes next; sources, alerts."""
+def status(owner: Owner = None, group: Group = None, as_json: AsJson = False) -> None:
+    """Show where everything stands: each model, why it was or was not retrained, what comes next; sources, alerts.
+
+    With --owner or --group these models alone; sources and alerts are those of all.
+    """
     from mlops_assets.steps.keep.standing import standing
 
+    if owner is not None and group is not None:
+        raise ValueError("Choose by `--owner WHO` or `--group FOLDER`, for example `mlops status --group europe`.")
+    names = None
+    if owner is not None or group is not None:
+        models = chosen(owner=owner, group=group)
+        names = [*models.names, *(name for about in models.unread for name in about.split(", "))]
     home = Home.from_environment()
     up = running.of(home)
     overview = {
-        **standing(home),
+        **standing(home, names),
         "up": {"pid": up.pid, "dagster": up.dagster, "mlflow": up.mlflow} if up else None,
         "replays": [asdict(replay) | {"told": replay.in_words} for replay in running.replays(home)],
         "replayed": {

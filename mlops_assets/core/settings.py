@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
 from mlops_assets.core.decide.agreed.fitting import NEEDS_BOUNDS, Watched, refuse_unfit
 from mlops_assets.core.decide.agreed.reading import measured_metrics
-from mlops_assets.core.decide.retrain_policy import RetrainPolicy
+from mlops_assets.core.decide.retrain_policy import SET_BY_PLATFORM, RetrainPolicy
 from mlops_assets.core.performance.against_baseline import OnFailing
 from mlops_assets.core.settings_limits import AgreedLimits
 from mlops_assets.core.settings_sections import (
@@ -183,6 +184,13 @@ class ModelSettings(Settings):
     def zone(self) -> ZoneInfo:
         """The zone that days are counted in."""
         return ZoneInfo(self.timezone)
+
+    def to_fields(self) -> dict[str, Any]:
+        """All fields with their values as YAML has them: what it is validated from again."""
+        retrain = {name: value for name, value in self.retrain.to_dict().items() if name not in SET_BY_PLATFORM}
+        own_form = {"start": self.start, "end": self.end, "retrain": retrain}
+        plain = {**self.model_dump(mode="json", exclude={*own_form}), **own_form}
+        return {name: plain[name] for name in type(self).model_fields}
 
 
 COMPONENTS: dict[str, type[Settings]] = {

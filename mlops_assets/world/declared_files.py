@@ -1,4 +1,4 @@
-"""The documents of `defs/**/defs.yaml` as YAML, file by file: one that cannot be read hides no other.
+"""The documents of `defs/**/defs.yaml` and `defaults.yaml` as YAML, file by file: a broken one hides no other.
 
 Here: which files there are, what YAML says in them, why one cannot be read and which source or model it may be about.
 Not here: their fields (`core.settings`), whether they are right (`settings_files`). Imports nothing heavy.
@@ -13,7 +13,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import yaml
 
 T = TypeVar("T")
+DECLARATIONS, DEFAULTS = "defs.yaml", "defaults.yaml"
 _OURS = "mlops_assets."
 _KINDS = ("LandingSource", "StreamSource", "MonitoredModel")
 _FIELDS = {"type", "attributes", "template_vars_module", "requirements", "post_processing"}
@@ -30,6 +31,8 @@ _CONFLICT = re.compile(r"^(<{7}|={7}|>{7})( |$)")
 _BRACES = "found unhashable key"
 """What PyYAML says of `{{ env.NAME }}` without quotes: a mapping that is the key of a mapping, or a list that is."""
 OTHERS_GO_ON = "All else goes on."
+_MOST_NAMES = 10
+"""Of models that wait for one file, as many are named where all of them are meant."""
 
 
 class _Twice(yaml.MarkedYAMLError):
@@ -62,6 +65,7 @@ class BrokenFile:
         sentence: file, line where it is known, what is wrong and what to do.
         kind: of component, where that can be read.
         has_model: whether it declares a model, as far as that can be seen.
+        below: of shared defaults, the folders that declare nothing because of it; empty: its own.
     """
 
     path: Path
@@ -69,6 +73,20 @@ class BrokenFile:
     sentence: str
     kind: str = ""
     has_model: bool = False
+    below: frozenset[Path] = frozenset()
+
+    @property
+    def left_out(self) -> frozenset[Path]:
+        """The folders that declare nothing until it is corrected."""
+        return self.below if self.path.name == DEFAULTS else frozenset({self.path.parent})
+
+    @property
+    def subjects(self) -> str:
+        """What it is about, in a few words."""
+        names = sorted(self.names)
+        if len(names) > _MOST_NAMES:
+            return f"{', '.join(names[:_MOST_NAMES])} and {len(names) - _MOST_NAMES:,} more"
+        return ", ".join(names) or self.path.name
 
     def error(self) -> BrokenSettings:
         """The same to be raised."""
@@ -94,10 +112,24 @@ class Document:
         attributes = self.values.get("attributes")
         return str(attributes.get("name", "")) if isinstance(attributes, dict) else ""
 
+    @property
+    def fields(self) -> Any:
+        """What stands under `attributes`: a mapping, where it is right."""
+        return self.values.get("attributes") or {}
+
+    def place(self, fields: Sequence[str | int]) -> list[str | int]:
+        """Where a field of `attributes` stands in the document."""
+        return ["attributes", *fields]
+
+    @cached_property
+    def _root(self) -> yaml.Node:
+        text = self.path.read_text(encoding="utf-8-sig")
+        root: yaml.Node = list(yaml.compose_all(text, Loader=yaml.SafeLoader))[self.number]
+        return root
+
     def line(self, fields: Sequence[str | int]) -> int:
-        """The line of a field, or of the nearest one around it that is there."""
-        text = self.path.read_text(encoding="utf-8")
-        node = list(yaml.compose_all(text, Loader=yaml.SafeLoader))[self.number]
+        """The line of a place in the document, or of the nearest one around it that is there."""
+        node = self._root
         line = node.start_mark.line
         for field in fields:
             if isinstance(node, yaml.MappingNode):
@@ -111,12 +143,36 @@ class Document:
         return line + 1
 
 
+class SharedDefaults(Document):
+    """A `defaults.yaml`: fields of the models in its folder and below, at the top of the file."""
+
+    @property
+    def fields(self) -> Any:
+        """The whole document."""
+        return self.values
+
+    def place(self, fields: Sequence[str | int]) -> list[str | int]:
+        """The same."""
+        return list(fields)
+
+
 Read = tuple[Document, ...] | BrokenFile
 
 
 def read_files(folder: Path) -> list[Read]:
     """Each `defs.yaml` under a folder, in the order of their paths: its documents, or why it cannot be read."""
     return [file if isinstance(file, BrokenFile) else _parsed(file, _stamp(file)) for file in _files(folder)]
+
+
+def read_defaults(folder: Path) -> list[SharedDefaults | BrokenFile]:
+    """Each `defaults.yaml` under a folder: what it says, or why it cannot be read."""
+    return [_parsed_defaults(file, _stamp(file)) for file in _files(folder, DEFAULTS) if isinstance(file, Path)]
+
+
+def defaults_above(folder: Path, root: Path) -> list[SharedDefaults | BrokenFile]:
+    """Each `defaults.yaml` in a folder and those around it, up to a root, the nearest first."""
+    around = [at / DEFAULTS for at in (folder, *folder.parents) if at.is_relative_to(root)]
+    return [_parsed_defaults(file, _stamp(file)) for file in around if os.path.lexists(file)]
 
 
 Stamp = tuple[tuple[str, object], ...]
@@ -152,7 +208,8 @@ def stamp_of(folder: Path) -> Stamp:
 
 def _stamp_of(folder: Path) -> Stamp:
     return tuple(
-        (str(file.path), 0) if isinstance(file, BrokenFile) else (str(file), _stamp(file)) for file in _files(folder)
+        (str(file.path), 0) if isinstance(file, BrokenFile) else (str(file), _stamp(file))
+        for file in _files(folder, DECLARATIONS, DEFAULTS)
     )
 
 
@@ -172,16 +229,19 @@ def files_without(folder: Path, names: AbstractSet[str]) -> list[Path]:
     return [file for file, those in named.items() if not those]
 
 
-def _files(folder: Path) -> Iterator[Path | BrokenFile]:
+def _files(folder: Path, *names: str) -> Iterator[Path | BrokenFile]:
+    """The files of these names under a folder, by default those that declare; then the folders that cannot be read."""
     shut: list[OSError] = []
     paths = [
-        Path(at, "defs.yaml") for at, *names in os.walk(folder, onerror=shut.append) if "defs.yaml" in chain(*names)
+        Path(at, name)
+        for at, *entries in os.walk(folder, onerror=shut.append)
+        for name in {*(names or [DECLARATIONS])} & {*chain(*entries)}
     ]
     yield from sorted(paths)
     for error in shut:
         if (place := Path(error.filename)) != folder:
             message = f"{place} cannot be opened ({error.strerror}). Let it be read, or remove it. {OTHERS_GO_ON}"
-            yield BrokenFile(place / "defs.yaml", frozenset({place.name}), message)
+            yield BrokenFile(place / DECLARATIONS, frozenset({place.name}), message)
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
@@ -194,14 +254,9 @@ def _stamp(path: Path) -> tuple[int, ...]:
 @cache
 def _parsed(path: Path, stamp: tuple[int, ...]) -> Read:
     del stamp
-    content = b""
-    try:
-        content = path.read_bytes()
-        parts = list(yaml.load_all(content.decode("utf-8-sig"), Loader=_Loader))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        return _broken(path, content, *_why(error, content))
-    if not any(part is not None for part in parts):
-        return _broken(path, content, 0, "it is empty. Write the settings into it, or remove it.")
+    content, parts = _loaded(path)
+    if isinstance(parts, BrokenFile):
+        return parts
     documents = tuple(Document(path, number, values) for number, values in enumerate(parts) if isinstance(values, dict))
     if len(documents) < len(parts):
         number = next(number for number, values in enumerate(parts) if not isinstance(values, dict))
@@ -212,6 +267,30 @@ def _parsed(path: Path, stamp: tuple[int, ...]) -> Read:
             kind = document.kind if document.kind in _KINDS else ""
             return _broken(path, content, document.line(["type"]), f"{fault} Correct it.", kind)
     return documents
+
+
+@cache
+def _parsed_defaults(path: Path, stamp: tuple[int, ...]) -> SharedDefaults | BrokenFile:
+    del stamp
+    content, parts = _loaded(path)
+    if isinstance(parts, BrokenFile):
+        return parts
+    if len(parts) != 1 or not isinstance(parts[0], dict):
+        return _broken(path, content, 0, "it is no mapping of fields, such as owners: [team:pricing]. Correct it.")
+    return SharedDefaults(path, 0, parts[0])
+
+
+def _loaded(path: Path) -> tuple[bytes, list[Any] | BrokenFile]:
+    """What a file holds, and its documents."""
+    content = b""
+    try:
+        content = path.read_bytes()
+        parts = list(yaml.load_all(content.decode("utf-8-sig"), Loader=_Loader))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        return content, _broken(path, content, *_why(error, content))
+    if not any(part is not None for part in parts):
+        return content, _broken(path, content, 0, "it is empty. Write the settings into it, or remove it.")
+    return content, parts
 
 
 def _why(error: Exception, content: bytes) -> tuple[int, str]:

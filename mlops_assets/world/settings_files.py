@@ -1,26 +1,42 @@
-"""Settings as they stand in `defs/**/defs.yaml`, read without Dagster.
+"""Settings as they stand in `defs/**/defs.yaml` and the `defaults.yaml` above it; Dagster reads them from here, too.
 
-Here: all settings of one kind under a folder, the files that hold mistakes, which file declares a model. Not here: the
-files as YAML (`declared_files`), the fields (`core.settings`).
+Here: all settings of one kind under a folder, the files that hold mistakes, which files a model's settings come from.
+Not here: the files as YAML (`declared_files`), the fields (`core.settings`), how one lies over another
+(`core.settings_defaults`).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from pydantic import ValidationError
 
 from mlops_assets.core.settings import COMPONENTS, ModelSettings
 from mlops_assets.core.settings_changes import SETTINGS, hint_of, outdated_fields
+from mlops_assets.core.settings_defaults import merge, unfit_defaults
 from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.core.sources.stream_settings import StreamSettings
-from mlops_assets.world.declared_files import OTHERS_GO_ON, BrokenFile, Document, read_files, stamp_of
+from mlops_assets.world.declared_files import (
+    OTHERS_GO_ON,
+    BrokenFile,
+    Document,
+    SharedDefaults,
+    defaults_above,
+    read_defaults,
+    read_files,
+    stamp_of,
+)
 from mlops_assets.world.files.environment_values import put_in
 from mlops_assets.world.project import PROJECT
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 SettingsType = TypeVar("SettingsType", SourceSettings, StreamSettings, ModelSettings)
 _Settings = SourceSettings | ModelSettings
@@ -82,7 +98,83 @@ def settings_file(folder: Path, name: str) -> Path:
                 raise file.error()
         elif any(document.kind == "MonitoredModel" and document.name == name for document in file):
             return file[0].path
-    raise ValueError(f"No file under {folder} declares a monitored model {name!r}. Add it, or correct the name.")
+    raise _undeclared(folder, name)
+
+
+def model_settings(own: Mapping[str, Any], folder: Path, root: Path) -> ModelSettings:
+    """The settings of the model whose own fields stand in a folder: those fields over the defaults above them.
+
+    Args:
+        own: its fields under `attributes`, as YAML has them.
+        folder: where its file is.
+        root: of all declarations.
+
+    Raises:
+        BrokenSettings: they, or the defaults, hold a mistake.
+    """
+    shared = defaults_above(folder, root)
+    layers = [own, *(each.fields for each in shared if isinstance(each, SharedDefaults))]
+    values, faults = put_in(merge(layers).values)
+    if not faults and not any(_unfit(each, PROJECT.settings) for each in shared):
+        with suppress(ValidationError):
+            return ModelSettings.model_validate(values)
+    # What is wrong is said with file and line, as by all readers.
+    return read_settings(root, ModelSettings)[own["name"]]
+
+
+def layers_of(folder: Path, name: str) -> list[Document]:
+    """The documents that say what holds for a model, the nearest first: its own, then the defaults above it.
+
+    Raises:
+        ValueError: no file declares it.
+    """
+    for document in _models(folder):
+        if document.name == name:
+            return _layers(document, folder)
+    raise _undeclared(folder, name)
+
+
+def models_given(folder: Path, field: str) -> list[str]:
+    """The models under a folder that have a field of `attributes` by shared defaults."""
+    models = _models(folder) if read_defaults(folder) else []
+    return [model.name for model in models if any(field in layer.fields for layer in _layers(model, folder)[1:])]
+
+
+def owners_of_models(folder: Path) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """The owners of each model under a folder, also of one whose other settings are wrong.
+
+    Returns:
+        Them by the model's name, and why they are not known, where a file that may name them cannot be read.
+    """
+    owners: dict[str, list[str]] = {}
+    unknown: dict[str, str] = {}
+    for document in _models(folder):
+        for layer in (document, *defaults_above(document.path.parent, folder)):
+            if isinstance(layer, BrokenFile):
+                unknown[document.name] = layer.sentence
+                break
+            if isinstance(layer.fields, dict) and "owners" in layer.fields:
+                named, _ = put_in(layer.fields["owners"])
+                owners[document.name] = [str(each) for each in named] if isinstance(named, list) else []
+                break
+    return owners, unknown
+
+
+def _models(folder: Path) -> list[Document]:
+    files = [file for file in read_files(folder) if not isinstance(file, BrokenFile)]
+    return [document for file in files for document in file if document.kind == "MonitoredModel"]
+
+
+def _layers(document: Document, folder: Path) -> list[Document]:
+    """A document, and the defaults that it lies over."""
+    if document.kind != "MonitoredModel" or not isinstance(document.fields, dict):
+        return [document]
+    shared = defaults_above(document.path.parent, folder)
+    return [document, *(each for each in shared if isinstance(each, SharedDefaults))]
+
+
+def _undeclared(folder: Path, name: str) -> ValueError:
+    return ValueError(f"No file under {folder} declares a monitored model {name!r}. Add it, or correct the name.")
 
 
 @lru_cache(maxsize=8)
@@ -93,69 +185,150 @@ def _read(
     del stamp
     declared: dict[tuple[type, str], _Settings] = {}
     broken = []
+    unfit = {each.path: _unfit(each, version) for each in read_defaults(folder)}
+    waiting: dict[Path, list[_Waiting]] = {path: [] for path, mistakes in unfit.items() if mistakes}
     for file in read_files(folder):
         if isinstance(file, BrokenFile):
             broken.append(file)
             continue
+        has_model = any(document.kind == "MonitoredModel" for document in file)
+        above = defaults_above(file[0].path.parent, folder) if has_model and unfit else []
+        mistakes = [mistake for each in above for mistake in unfit.get(each.path, ())] or _outdated(
+            file[0].path, version
+        )
         own: dict[tuple[type, str], _Settings] = {}
-        mistakes = _outdated(file[0].path, version)
         for document in () if mistakes else file:
-            if (component := COMPONENTS.get(document.kind)) is None:
-                continue
-            values, faults = put_in(document.values.get("attributes") or {})
-            if faults:
-                mistakes += [_mistake(document, place, why) for place, why in faults]
-                continue
-            try:
-                settings: Any = component.model_validate(values)
-            except ValidationError as error:
-                mistakes += _mistakes(document, component, error)
+            settings, wrong = _settings_of(document, folder)
+            mistakes += wrong
+            if settings is None:
                 continue
             key = (ModelSettings if isinstance(settings, ModelSettings) else SourceSettings, settings.name)
             if key in declared or key in own:
                 line = document.line(["attributes", "name"])
-                mistakes.append(
-                    f"{document.path}:{line}: the name {settings.name!r} is taken by another file; give it another."
-                )
+                text = f"{document.path}:{line}: the name {settings.name!r} is taken by another file; give it another."
+                mistakes.append(_Mistake(document.path, text))
             own[key] = settings
-        if mistakes:
-            names = frozenset(document.name for document in file if document.name) | {file[0].path.parent.name}
-            kind = file[0].kind if len(file) == 1 else ""
-            message = "\n".join(mistakes).rstrip(".") + f". Correct the file. {OTHERS_GO_ON}"
-            has_model = any(document.kind == "MonitoredModel" for document in file)
-            broken.append(BrokenFile(file[0].path, names, message, kind, has_model))
-        else:
+        if not mistakes:
             declared |= own
-    return declared, tuple(broken)
+        elif all(mistake.path != file[0].path for mistake in mistakes):
+            waiting.setdefault(mistakes[0].path, []).append(_Waiting(file, mistakes))
+        else:
+            broken.append(_broken(file, mistakes))
+    return declared, (*broken, *(_broken_defaults(path, files, unfit.get(path, ())) for path, files in waiting.items()))
 
 
-def _outdated(path: Path, version: int) -> list[str]:
+def _settings_of(document: Document, folder: Path) -> tuple[_Settings | None, list[_Mistake]]:
+    """The settings that a document and the defaults above it declare, or the mistakes in them."""
+    if (component := COMPONENTS.get(document.kind)) is None:
+        return None, []
+    layers = _layers(document, folder)
+    merged = merge([layer.fields for layer in layers]) if layers[1:] else None
+    values, faults = put_in(merged.values if merged else document.fields)
+    if faults:
+        return None, [_mistake(layers[merged.layer_of(at) if merged else 0], at, why) for at, why in faults]
+    try:
+        settings: Any = component.model_validate(values)
+    except ValidationError as error:
+        return None, list(_mistakes(layers, component, error))
+    return settings, []
+
+
+@dataclass(frozen=True)
+class _Mistake:
+    """What is wrong in a file: `file:line: field: what is wrong`."""
+
+    path: Path
+    text: str
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """A file that is sound but for the defaults above it."""
+
+    file: tuple[Document, ...]
+    mistakes: list[_Mistake]
+
+
+def _broken(file: tuple[Document, ...], mistakes: Sequence[_Mistake]) -> BrokenFile:
+    names = frozenset(document.name for document in file if document.name) | {file[0].path.parent.name}
+    kind = file[0].kind if len(file) == 1 else ""
+    has_model = any(document.kind == "MonitoredModel" for document in file)
+    return BrokenFile(file[0].path, names, _sentence(mistakes), kind, has_model)
+
+
+def _broken_defaults(path: Path, files: Sequence[_Waiting], unfit: Sequence[_Mistake]) -> BrokenFile:
+    """Defaults that are wrong by themselves, or for some of the models below them, which are left out."""
+    documents = [document for waiting in files for document in waiting.file]
+    names = frozenset(document.name for document in documents if document.name)
+    kind = "MonitoredModel" if all(document.kind == "MonitoredModel" for document in documents) else ""
+    below = frozenset(waiting.file[0].path.parent for waiting in files)
+    mistakes = [*unfit, *(mistake for waiting in files for mistake in waiting.mistakes)]
+    return BrokenFile(path, names, _sentence(mistakes), kind, has_model=bool(files), below=below)
+
+
+def _sentence(mistakes: Sequence[_Mistake]) -> str:
+    """All mistakes, each once, with the remedy."""
+    texts = "\n".join(dict.fromkeys(mistake.text for mistake in mistakes))
+    return texts if texts.endswith(OTHERS_GO_ON) else texts.rstrip(".") + f". Correct the file. {OTHERS_GO_ON}"
+
+
+def _unfit(defaults: SharedDefaults | BrokenFile, version: int) -> list[_Mistake]:
+    """What is wrong with defaults whatever model they are for."""
+    if isinstance(defaults, BrokenFile):
+        return [_Mistake(defaults.path, defaults.sentence)]
+    wrong = [_mistake(defaults, place, why) for place, why in unfit_defaults(defaults.values)]
+    return _outdated(defaults.path, version) or wrong
+
+
+def _outdated(path: Path, version: int) -> list[_Mistake]:
     """What a file of an older version says that would be refused or misread: `file:line:column: field: why`."""
     if version == SETTINGS:
         return []
-    return [f"{path}:{field.sentence}" for field in outdated_fields(path.read_text(encoding="utf-8-sig"), version)]
+    fields = outdated_fields(path.read_text(encoding="utf-8-sig"), version)
+    return [_Mistake(path, f"{path}:{field.sentence}") for field in fields]
 
 
-def _mistakes(document: Document, kind: type[Any], error: ValidationError) -> Iterator[str]:
-    """A line of text for each mistake: `file:line: field: what is wrong`."""
+def _mistakes(layers: Sequence[Document], kind: type[Any], error: ValidationError) -> Iterator[_Mistake]:
+    """Each mistake, in the layer that it comes from."""
     for fault in error.errors():
+        layer = layers[_layer_at_fault(layers, kind, fault)]
         # A rule of our own ends in the remedy; pydantic's name what they expect.
         message = fault["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
         if fault["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-            became = hint_of(document.kind, fault["loc"])
+            became = hint_of("MonitoredModel" if kind is ModelSettings else layer.kind, fault["loc"])
             message = f"there is no such field; {became or 'there are ' + ', '.join(_fields(kind, fault['loc'][:-1]))}"
         named = _NAMED_FIELD.match(message)
         place = named[1].split(".") if named else []
         if named and place[0] in _fields(kind, ()) and place[: len(fault["loc"])] == list(fault["loc"]):
             # A rule about several fields names the one to change: that one's line is shown.
-            yield _mistake(document, place, f"it {message[named.end() :]}")
+            named_layer = layers[merge([each.fields for each in layers]).layer_of(place)] if layers[1:] else layer
+            yield _mistake(named_layer, place, f"it {message[named.end() :]}")
         else:
-            yield _mistake(document, fault["loc"], message)
+            yield _mistake(layer, fault["loc"], message)
 
 
-def _mistake(document: Document, place: Sequence[str | int], message: str) -> str:
-    fields = ["attributes", *place]
-    return f"{document.path}:{document.line(fields)}: {'.'.join(map(str, fields))}: {message}"
+def _layer_at_fault(layers: Sequence[Document], kind: type[Any], fault: ErrorDetails) -> int:
+    """The layer whose value is wrong; of a section that several have, the nearest one with which the fault arises."""
+    if not layers[1:]:
+        return 0
+    fields = [layer.fields for layer in layers]
+    merged = merge(fields)
+    if not merged.is_section(fault["loc"]):
+        return merged.layer_of(fault["loc"])
+    for number in range(1, len(layers)):
+        try:
+            kind.model_validate(put_in(merge(fields[:number]).values)[0])
+        except ValidationError as error:
+            wrong = [(each["type"], each["loc"], each["msg"]) for each in error.errors()]
+            if (fault["type"], fault["loc"], fault["msg"]) in wrong:
+                return number - 1
+    return len(layers) - 1
+
+
+def _mistake(document: Document, place: Sequence[str | int], message: str) -> _Mistake:
+    fields = document.place(place)
+    text = f"{document.path}:{document.line(fields)}: {'.'.join(map(str, fields))}: {message}"
+    return _Mistake(document.path, text)
 
 
 def _fields(kind: Any, place: Sequence[str | int]) -> list[str]:

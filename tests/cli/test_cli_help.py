@@ -76,6 +76,7 @@ def test_the_commands_are_all_there() -> None:
         "rollback",
         "rollout",
         "serve",
+        "settings",
         "api-key",
         "traffic",
         "drill rollback",

@@ -183,9 +183,12 @@ def test_a_person_goes_back_at_once(drifting: World, mlops: Any) -> None:
     world = drifting
     world.tick()
     assert world.aliases() == {"champion": 2, "previous": 1}
-    said = mlops("rollback", world.model.name, "--reason", "complaints", "--by", "ana", "--json")
-    assert said.exit_code == 0, said.output
-    done = json.loads(said.output)
+    said = mlops("rollback", "--all", "--reason", "complaints", "--by", "ana", "--yes", "--json")
+    # The others have nothing to go back to, and keep nobody from going back.
+    assert said.exit_code == 1
+    answers = json.loads(said.stdout)
+    assert answers["refused"].keys() == {"arrival_delay", "card_fraud"}
+    done = answers["done"][world.model.name]
     assert (done["champion"], done["before"]) == (1, 2)
     assert done["seconds"] < 5.0
     assert world.aliases() == {"champion": 1, "previous": 2}

@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 from mlops_assets.commands import console, readers
 from mlops_assets.core.record.entries import Pause
 from mlops_assets.landing.nycflights13 import land
+from mlops_assets.steps.keep import doctor
 from mlops_assets.steps.keep.doctor import examine
 from mlops_assets.steps.keep.metric_values import models, record, sources
 from mlops_assets.steps.keep.standing import standing
@@ -226,9 +227,9 @@ def test_what_may_not_be_read_is_named(home: Home, defs: Path, monkeypatch: pyte
     refuses(file)
 
 
-@pytest.mark.parametrize("kind", ["syntax", "field", "component"])
-def test_the_code_location_loads_without_it(tmp_path: Path, kind: str) -> None:
-    """Alone: a sound file in a folder of the same name elsewhere is loaded."""
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of the project."""
     checkout = tmp_path / "checkout"
     checkout.mkdir()
     shutil.copytree(CHECKOUT / "mlops_assets", checkout / "mlops_assets", ignore=shutil.ignore_patterns("__pyc*"))
@@ -236,28 +237,66 @@ def test_the_code_location_loads_without_it(tmp_path: Path, kind: str) -> None:
         shutil.copytree(CHECKOUT / part, checkout / part, ignore=shutil.ignore_patterns("logs", "__pycache__"))
     for name in ("pyproject.toml", "workspace.yaml"):
         shutil.copy(CHECKOUT / name, checkout / name)
-    defs = checkout / "mlops_assets" / "defs"
-    (defs / "elsewhere").mkdir()
-    shutil.move(defs / "airports", defs / "elsewhere" / "planes")
-    _, told = damage(defs, kind)
+    return checkout
+
+
+def loaded(checkout: Path, home: Path) -> subprocess.CompletedProcess[str]:
+    """The code location in a process of its own, which says what is in it."""
     code = (
         "from mlops_assets.definitions import defs\n"
         "import dagster as dg\n"
         "repo = defs().get_repository_def()\n"
         "print(sorted(key.to_user_string() for key in repo.assets_defs_by_key))\n"
-        "print(sorted(s.name for s in repo.sensor_defs), sorted(repo.job_names))"
+        "print(sorted(s.name for s in repo.sensor_defs), sorted(repo.job_names))\n"
+        "print({k.to_user_string(): a.owners_by_key[k] for k, a in repo.assets_defs_by_key.items() if a.owners_by_key})"
     )
-    env = {
-        **os.environ,
-        "PYTHONPATH": str(checkout),
-        "MLOPS_PROJECT": str(checkout),
-        "MLOPS_HOME": str(tmp_path / "home"),
-    }
+    env = {**os.environ, "PYTHONPATH": str(checkout), "MLOPS_PROJECT": str(checkout), "MLOPS_HOME": str(home)}
     done = subprocess.run([sys.executable, "-c", code], cwd=checkout, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2_000:]
+    return done
+
+
+@pytest.mark.parametrize("kind", ["syntax", "field", "component"])
+def test_the_code_location_loads_without_it(checkout: Path, tmp_path: Path, kind: str) -> None:
+    """Alone: a sound file in a folder of the same name elsewhere is loaded."""
+    defs = checkout / "mlops_assets" / "defs"
+    (defs / "elsewhere").mkdir()
+    shutil.move(defs / "airports", defs / "elsewhere" / "planes")
+    _, told = damage(defs, kind)
+    done = loaded(checkout, tmp_path / "home")
     assert re.search(told, done.stderr), "it is said where the location is loaded"
     assert "raw/flights" in done.stdout
     assert "raw/planes" not in done.stdout
     assert "raw/airports" in done.stdout
     assert "landing_sensor" in done.stdout
     assert "card_fraud/champion" in done.stdout
+
+
+def test_the_code_location_has_the_values_of_defaults_and_lives_on_where_they_are_broken(
+    checkout: Path, tmp_path: Path
+) -> None:
+    defs = checkout / "mlops_assets" / "defs"
+    for folder, names in {"fine": ["card_fraud"], "broken": ["arrival_delay", "airports"]}.items():
+        (defs / folder).mkdir()
+        for name in names:
+            shutil.move(defs / name, defs / folder / name)
+    own = defs / "fine" / "card_fraud" / "defs.yaml"
+    own.write_text(re.sub(r"(?m)^  (owners|task):.*\n", "", own.read_text()), encoding="utf-8")
+    (defs / "fine" / "defaults.yaml").write_text("task: binary\nowners: ['team:shared']\n", encoding="utf-8")
+    (defs / "broken" / "defaults.yaml").write_text("metric: mae\ncolour: red\n", encoding="utf-8")
+    done = loaded(checkout, tmp_path / "home")
+    assert f"{defs}/broken/defaults.yaml:2: colour: there is no such field" in done.stderr
+    assert "arrival_delay/champion" not in done.stdout
+    assert "raw/airports" in done.stdout, "a source beside the model is no model"
+    assert "'card_fraud/champion': ['team:shared']" in done.stdout
+
+
+def test_doctor_and_status_name_defaults_and_the_models_below(home: Home, defs: Path) -> None:
+    (defs / "defaults.yaml").write_text("owners: [x]\n\ncolour: red\n", encoding="utf-8")
+    platform = Platform.of(home)
+    (finding, _) = doctor._yaml(platform)
+    assert (finding.state, finding.about) == ("broken", "arrival_delay, card_fraud, flight_delay")
+    assert f"{defs}/defaults.yaml:3: colour: there is no such field" in finding.what
+    status = standing(home)
+    assert status["broken_models"].keys() == {"arrival_delay", "card_fraud", "flight_delay"}
+    assert status["sources"], "sources live on"

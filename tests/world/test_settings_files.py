@@ -161,7 +161,7 @@ def test_a_load_of_definitions_looks_at_the_files_once(tmp_path: Path, monkeypat
     (tmp_path / "one" / "defs.yaml").write_text("type: x\n", encoding="utf-8")
     looks: list[Path] = []
     look = declared_files._files
-    monkeypatch.setattr(declared_files, "_files", lambda folder: looks.append(folder) or look(folder))
+    monkeypatch.setattr(declared_files, "_files", lambda folder, *names: looks.append(folder) or look(folder, *names))
     before = stamp_of(tmp_path)
     with looked_at_once():
         assert stamp_of(tmp_path) == stamp_of(tmp_path) == before

@@ -15,7 +15,7 @@ COMMANDS = (
     "decisions", "demo", "doctor", "drift", "drill", "evidently", "explain", "feature-report", "freeze", "golden",
     "init", "land", "ledger", "look-ahead", "metrics", "migrate", "new-model", "pause", "power", "pull",
     "quarantine", "record", "reject", "replay", "reproduce", "resume", "retrain", "rollback", "rollout", "serve",
-    "snooze", "status", "stream", "traffic", "unfreeze", "up", "upgrade", "wake", "why",
+    "settings", "snooze", "status", "stream", "traffic", "unfreeze", "up", "upgrade", "wake", "why",
 )  # fmt: skip
 """Whatever may follow `mlops` in a sentence; a test holds them against the commands that there are."""
 _QUOTED = re.compile(rf"(?<![\w./-])mlops (?=(?:{'|'.join(COMMANDS)})(?![\w-]))")

@@ -29,7 +29,7 @@ from mlops_assets.core.settings_changes import SETTINGS, is_policies, migrated, 
 from mlops_assets.onboarding.projects.new_project import TEMPLATES, files
 from mlops_assets.world.atomic import write_bytes
 from mlops_assets.world.catalogue import link_library, stale_link
-from mlops_assets.world.declared_files import BrokenFile, read_files
+from mlops_assets.world.declared_files import BrokenFile, read_defaults, read_files
 from mlops_assets.world.project import Project
 
 FORMER = TEMPLATES.with_name("former")
@@ -130,8 +130,11 @@ def apply(upgrade: Upgrade) -> list[UpgradePart]:
 
 
 def _settings(project: Project) -> Iterator[UpgradePart]:
-    """Each YAML file of sources, models and policies that is not of today."""
-    declared = read_files(project.defs)
+    """Each YAML file of sources, models, their defaults and policies that is not of today."""
+    declared = [
+        *read_files(project.defs),
+        *(each if isinstance(each, BrokenFile) else (each,) for each in read_defaults(project.defs)),
+    ]
     for broken in (file for file in declared if isinstance(file, BrokenFile)):
         yield UpgradePart(_within(project, broken.path), "by hand", broken.sentence)
     for file in [*(file[0].path for file in declared if not isinstance(file, BrokenFile)), *_policy_files(project)]:

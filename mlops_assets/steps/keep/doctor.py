@@ -142,7 +142,7 @@ def _webhooks(home: Home) -> Iterator[Finding]:
 
 def _yaml(platform: Platform) -> Iterator[Finding]:
     for file in platform.broken_files():
-        yield Finding(", ".join(sorted(file.names)), "broken", file.sentence, "Correct the file that is named.")
+        yield Finding(file.subjects, "broken", file.sentence, "Correct the file that is named.")
     sources, models = platform.sources.settings(), platform.models()
     yield Finding("YAML", "good", f"{counted(len(sources), 'source')}, {counted(len(models), 'model')}")
 
@@ -226,7 +226,13 @@ def _columns(platform: Platform, model: ModelSettings) -> Iterator[Finding]:
     try:
         refuse_unknown_columns(model, platform.catalogue)
     except WrongSetting as error:
-        yield Finding(model.name, "broken", str(error), f"Correct {platform.settings_file(model)}.")
+        yield Finding(model.name, "broken", str(error), _correct(platform, model))
+
+
+def _correct(platform: Platform, model: ModelSettings) -> str:
+    """Where a setting stands that is wrong for what the model reads."""
+    file = platform.settings_file(model)
+    return f"Correct {file}, or the defaults above it: mlops settings {model.name} says which file gives a value."
 
 
 def _training_window(platform: Platform, model: ModelSettings) -> Iterator[Finding]:
@@ -234,7 +240,7 @@ def _training_window(platform: Platform, model: ModelSettings) -> Iterator[Findi
     try:
         TrainingWindow.parse(model.training.window).refuse_future(platform.now(model), model.timezone)
     except CannotJudge as error:
-        yield Finding(model.name, "broken", str(error), f"Correct {platform.settings_file(model)}.")
+        yield Finding(model.name, "broken", str(error), _correct(platform, model))
 
 
 def _landing(platform: Platform, models: Sequence[ModelSettings]) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ laying it out (`commands.status`). Imports nothing heavy: no Dagster, MLflow or 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -38,14 +38,23 @@ HURTS = ("performance", "classes")
 
 
 @looked_at_once()
-def standing(home: Home) -> dict[str, Any]:
-    """The state of a home."""
+def standing(home: Home, names: Collection[str] | None = None) -> dict[str, Any]:
+    """The state of a home.
+
+    Args:
+        home: where to look.
+        names: of the models that are looked at; None: all.
+    """
     home.prepare()
     platform = Platform.of(home)
     lags = source_lags(platform)
     incidents, unread_alerts = _incidents(platform)
     damaged, unread = platform.sources.damaged(), platform.sources.settings().unread
-    models = {name: _model(platform, model, incidents, damaged) for name, model in platform.models().items()}
+    models = {
+        name: _model(platform, model, incidents, damaged)
+        for name, model in platform.models().items()
+        if names is None or name in names
+    }
     now = datetime.now(UTC) if home.settings.clock == "wall" else None
     return {
         "home": str(home.root),
@@ -65,7 +74,9 @@ def standing(home: Home) -> dict[str, Any]:
         },
         "damaged_sources": {name: why for name, why in damaged.items() if name not in unread},
         "broken_files": {str(file.path): file.sentence for file in platform.broken_files()},
-        "broken_models": dict(_broken_models(platform)),
+        "broken_models": {
+            name: why for name, why in _broken_models(platform) if names is None or {*name.split(", ")} & {*names}
+        },
         "models": models,
         "alerts": [_alert(incident) for incident in incidents],
         "unread_alerts": unread_alerts,
@@ -76,7 +87,9 @@ def _broken_models(platform: Platform) -> Iterator[tuple[str, str]]:
     """Models whose file is broken, each with what is wrong; the record knows names that the file may not tell."""
     recorded = set(platform.ledger.record.models())
     for file in platform.broken_files():
-        if names := file.names & recorded or (file.names if file.has_model else set()):
+        if file.below:
+            yield from ((name, file.sentence) for name in sorted(file.names))
+        elif names := file.names & recorded or (file.names if file.has_model else set()):
             yield ", ".join(sorted(names)), file.sentence
 
 

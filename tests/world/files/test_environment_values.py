@@ -6,6 +6,7 @@ import json
 import re
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jsonschema
@@ -73,16 +74,15 @@ def test_both_readers_of_the_files_read_the_same(tmp_path: Path, monkeypatch: py
         {"max_depth": 9, "learning_rate": 0.01},
     )
     assert model.training.validation_share == 0.2
-    by_dagster = MonitoredModel.get_model_cls().model_validate({**MODEL["attributes"], "training": training})
-    assert isinstance(by_dagster, ModelSettings)
-    assert by_dagster.training == model.training
+    own = MonitoredModel.get_model_cls().model_validate({**MODEL["attributes"], "training": training})
+    by_dagster: Any = SimpleNamespace(path=tmp_path / "a", defs_module_path=tmp_path)
+    assert MonitoredModel.load(own, by_dagster).settings == model
     source = LandingSource.get_model_cls().model_validate({**ORDERS, "freshness": "{{ env('LATE', '48h') }}"})
     assert isinstance(source, SourceSettings)
     assert source.fresh_for == "48h"
-    assert {cls.get_model_cls().__name__ for cls in (LandingSource, StreamSource, MonitoredModel)} == {
+    assert {cls.get_model_cls().__name__ for cls in (LandingSource, StreamSource)} == {
         "SourceSettings",
         "StreamSettings",
-        "ModelSettings",
     }
 
 
