@@ -82,7 +82,7 @@ def tick():
     looked.clear()
     began = time.process_time()
     with dg.build_sensor_context(instance, cursor=cursor) as context:
-        result = Tick(platform, Alerts(root=str(home.root)), look, "training_set").over(context, platform.models())
+        result = Tick(platform, Alerts(root=str(home.root)), look, "training_set").over(context, Platform.models)
     cursor = result.cursor
     return time.process_time() - began, len(looked), len(result.run_requests)
 

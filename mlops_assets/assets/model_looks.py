@@ -61,13 +61,17 @@ class Tick:
     asset: str
 
     @looked_at_once()
-    def over(self, context: dg.SensorEvaluationContext, models: Mapping[str, ModelSettings]) -> dg.SensorResult:
-        """Look at each of the models that is loaded and has news.
+    def over(self, context: dg.SensorEvaluationContext, declared: DeclaredModels) -> dg.SensorResult:
+        """Look at each of the declared models that is loaded and has news.
 
         What was seen of those that rest stands in the cursor.
         """
         before: dict[str, Rested] = json.loads(context.cursor) if context.cursor else {}
-        loaded = {name: model for name, model in models.items() if is_loaded(context, dg.AssetKey([name, self.asset]))}
+        loaded = {
+            name: model
+            for name, model in declared(self.platform).items()
+            if is_loaded(context, dg.AssetKey([name, self.asset]))
+        }
         revisions, looks, seen = Revisions(self.platform), dict[str, Look](), dict[str, Rested]()
         for name, model in loaded.items():
             look, stamp = self._safely(model, revisions, before.get(name))

@@ -71,7 +71,7 @@ def build_retrain_sensor(declared: DeclaredModels = Platform.models) -> dg.Senso
         context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform], alerts: Alerts
     ) -> dg.SensorResult:
         deciding = Deciding(platform, context.instance)
-        return Tick(platform, alerts, deciding.look, TRAINING_CHAIN[0]).over(context, declared(platform))
+        return Tick(platform, alerts, deciding.look, TRAINING_CHAIN[0]).over(context, declared)
 
     return retrain_sensor
 

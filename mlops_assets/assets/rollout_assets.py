@@ -131,7 +131,9 @@ def build_rollout_sensor(declared: DeclaredModels = Platform.models) -> dg.Senso
     def rollout_sensor(
         context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform], alerts: Alerts
     ) -> dg.SensorResult:
-        rolled = {name: model for name, model in declared(platform).items() if model.rollout is not None}
+        def rolled(platform: Platform) -> dict[str, ModelSettings]:
+            return {name: model for name, model in declared(platform).items() if model.rollout is not None}
+
         return Tick(platform, alerts, partial(_look, context.instance, platform), "rollout").over(context, rolled)
 
     return rollout_sensor

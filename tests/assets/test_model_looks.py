@@ -47,7 +47,7 @@ class Fleet:
         self.looked.clear()
         with dg.build_sensor_context(cursor=self.cursor) as context:
             alerts = Alerts(root=str(self.home.root))
-            result = Tick(self.platform, alerts, self.look, "training_set").over(context, self.models)
+            result = Tick(self.platform, alerts, self.look, "training_set").over(context, lambda _: self.models)
         self.cursor = result.cursor
         return result
 

@@ -45,7 +45,7 @@ class Revisions:
             f"{self._lake}/_code.json",
             f"{self._lake}/_built.json",
         ]
-        self._shared = (platform.declared_stamp(), *(self._of(path) for path in shared))
+        self._shared = _digest(platform.declared_stamp(), [self._of(path) for path in shared])
 
     def of(self, model: ModelSettings) -> str:
         """Changes whenever something does that a decision on the model may stand on."""
@@ -60,8 +60,7 @@ class Revisions:
         for source in self._sources_of(model):
             files += [TakenRecord(platform.home, source).file, f"{lake}/raw/{source}"]
         stamps = [self._of(file) for file in files]
-        parts = (self._shared, self._aliases.get(name, {}), stamps, _below(f"{lake}/reports/{name}"))
-        return blake2b(repr(parts).encode(), digest_size=8).hexdigest()
+        return _digest(self._shared, self._aliases.get(name, {}), stamps, _below(f"{lake}/reports/{name}"))
 
     def _sources_of(self, model: ModelSettings) -> tuple[str, ...]:
         read = (*model.features, model.label.model)
@@ -74,6 +73,10 @@ class Revisions:
         if key not in self._stamps:
             self._stamps[key] = _stamp(key)
         return self._stamps[key]
+
+
+def _digest(*parts: object) -> str:
+    return blake2b(repr(parts).encode(), digest_size=8).hexdigest()
 
 
 def _stamp(path: str) -> _Stamp:
