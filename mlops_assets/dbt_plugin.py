@@ -105,9 +105,10 @@ def publish(building: Path, folder: Path, first: date | None, end: date | None) 
             (target / FILE_NAME).unlink(missing_ok=True)
             if not any(target.iterdir()):
                 target.rmdir()
-    # The table's folder has the time of its newest change (`world.atomic.touch_table`).
-    moment = time.time_ns()
-    os.utime(folder, ns=(moment, moment))
+    if folder.exists():
+        # It has the time of the table's newest change (`world.atomic.touch_table`).
+        moment = time.time_ns()
+        os.utime(folder, ns=(moment, moment))
 
 
 def partitions(batches: pa.RecordBatchReader, model: str) -> Iterator[tuple[date, pa.Table]]:

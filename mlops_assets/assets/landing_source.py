@@ -28,6 +28,7 @@ from mlops_assets.world.files.environment_values import reading_environment
 from mlops_assets.world.lake import Lake
 from mlops_assets.world.landed.intake import Intake
 from mlops_assets.world.landed.landed_files import WHOLE
+from mlops_assets.world.runs.own_run import executes
 
 CONTRACT_CHECK = "contract_holds"
 
@@ -58,6 +59,9 @@ class LandingSource(dg.Component):
         """The one asset of a source; the job and schedule of one that is fetched."""
         from mlops_assets.assets.pull_job import build_pull
 
+        if not executes("raw", [self.settings.name]):
+            # It stands in the file of the model that a run trains.
+            return dg.Definitions()
         grain = self.settings.grain
         calendar = declared_calendar(grain) if grain != "none" else None
         assets = dg.Definitions(assets=[build_raw_asset(self.settings, calendar)])

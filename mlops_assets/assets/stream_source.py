@@ -17,6 +17,7 @@ from mlops_assets.core.time.windows import parse_duration
 from mlops_assets.core.values.display import breakable
 from mlops_assets.world.files.environment_values import reading_environment
 from mlops_assets.world.lake import Lake
+from mlops_assets.world.runs.own_run import executes
 
 
 @dg.scaffold_with(StreamYaml)
@@ -41,6 +42,8 @@ class StreamSource(dg.Component):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The asset of a source, and two checks of its messages."""
         source = self.settings
+        if not executes("raw", [source.name]):
+            return dg.Definitions()
         return dg.Definitions(
             assets=[build_raw_asset(source, declared_calendar(source.grain))], asset_checks=build_stream_checks(source)
         )

@@ -232,7 +232,7 @@ def considered(monkeypatch: pytest.MonkeyPatch) -> None:
 
     decision = drifted(weeks=1)
     known = Evidence.from_dict(decision.evidence)
-    monkeypatch.setattr(evidence, "consider", lambda *_: (decision, known, True))
+    monkeypatch.setattr(evidence, "consider", lambda *_, **__: (decision, known, True))
 
 
 def policy_file(home: Home, text: str) -> str:

@@ -44,10 +44,15 @@ class OwnRun:
         return frozenset(path[0] for path in self.assets)
 
 
-def executes(model: str, assets: Collection[str]) -> bool:
-    """Whether this process may be asked for one of these assets of a model."""
+def executes(group: str, assets: Collection[str]) -> bool:
+    """Whether this process may be asked for one of these assets.
+
+    Args:
+        group: the model that they belong to; `raw` for sources.
+        assets: their names in it.
+    """
     run = own_run()
-    return run is None or not run.models or any((model, asset) in run.assets for asset in assets)
+    return run is None or not run.models or any((group, asset) in run.assets for asset in assets)
 
 
 @cache

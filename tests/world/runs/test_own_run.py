@@ -63,6 +63,7 @@ def test_the_run_is_found_however_it_is_handed_over(home: Home, monkeypatch: pyt
     assert own_run.own_run().models == {"flight_delay"}
     assert executes("flight_delay", ["training_set"])
     assert not executes("flight_delay", ["predictions", "drift_report"])
+    assert not executes("raw", ["flights"])
 
 
 def test_other_processes_have_none(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,6 +36,8 @@ REPORTS = ("drift", "performance", SLIDING)
 PlainAnswer = Mapping[str, Any]
 """An answer as it is kept (`pages.markdown.answered`), or why there is none."""
 
+_KEPT = 50_000
+"""Summaries that a process keeps, some 100 MiB."""
 _S = TypeVar("_S", bound="WindowSummary")
 _A = TypeVar("_A")
 
@@ -111,8 +114,23 @@ def read_summary(folder: Path, kind: type[_S]) -> _S:
 
 
 def known_summary(folder: Path, kind: type[_S]) -> _S | None:
-    """The summary of a window, if it was judged before."""
-    return read_state(folder / "summary.json", kind, lost="its window is judged again")
+    """The summary of a window, if it was judged before; parsed again where its file has changed."""
+    file = folder / "summary.json"
+    try:
+        stat = file.stat()
+    except OSError:
+        return _read(file, kind)
+    return _parsed(file, kind, (stat.st_mtime_ns, stat.st_size, stat.st_ino))
+
+
+@lru_cache(maxsize=_KEPT)
+def _parsed(file: Path, kind: type[Any], stamp: tuple[int, ...]) -> Any:
+    del stamp
+    return _read(file, kind)
+
+
+def _read(file: Path, kind: type[_S]) -> _S | None:
+    return read_state(file, kind, lost="its window is judged again")
 
 
 def summaries(lake: Lake, model: str, report: str, kind: type[_S]) -> list[_S]:

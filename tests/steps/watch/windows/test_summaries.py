@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from mlops_assets.core.record.plain_values import as_plain, from_plain
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.steps.watch.classes import ClassesWatched
 from mlops_assets.steps.watch.skew import SkewSummary
+from mlops_assets.steps.watch.windows import summaries as module
 from mlops_assets.steps.watch.windows.drift_summary import DriftSummary
 from mlops_assets.steps.watch.windows.performance_summary import PerformanceSummary
 from mlops_assets.steps.watch.windows.summaries import GuessingSummary, WindowSummary, read_summary, write_summary
@@ -78,3 +80,23 @@ def test_a_damaged_summary_is_named_with_its_remedy(text: str, tmp_path: Path) -
     (tmp_path / "summary.json").write_text(text)
     with pytest.raises(ValueError, match=r"summary\.json cannot be read .*, or delete it: its window is judged again"):
         read_summary(tmp_path, WindowSummary)
+
+
+def test_a_summary_is_parsed_again_where_its_file_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report that is made anew, and a file that a person changes where it lies, are seen; the same one is kept."""
+    parsed: list[Path] = []
+    read = module._read
+    monkeypatch.setattr(module, "_read", lambda file, kind: (parsed.append(file), read(file, kind))[1])
+    file, plain = tmp_path / "summary.json", kept("drift-unjudged")
+    assert module.known_summary(tmp_path, WindowSummary) is None
+    parsed.clear()
+    write_summary(tmp_path, from_plain(WindowSummary, plain))
+    for rows in (5, 6):
+        file.write_text(json.dumps(plain | {"rows": rows}), encoding="utf-8")
+        os.utime(file, ns=(rows, rows))
+        assert [read_summary(tmp_path, WindowSummary).rows for _ in range(3)] == [rows] * 3
+    write_summary(tmp_path, from_plain(WindowSummary, plain))
+    assert read_summary(tmp_path, WindowSummary).rows == plain["rows"]
+    assert len(parsed) == 3
+    file.unlink()
+    assert module.known_summary(tmp_path, WindowSummary) is None
