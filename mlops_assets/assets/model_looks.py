@@ -6,6 +6,7 @@ a look does (`retrain_sensor`, `rollout_assets`), whether something was written 
 
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +26,8 @@ from mlops_assets.world.record.chain import DamagedRecord
 DeclaredModels = Callable[[Platform], Mapping[str, ModelSettings]]
 _TOLD = 20
 """Of how many models a tick says what became of them."""
+MOST_SECONDS = 20.0
+"""After which a tick looks at no other model: Dagster gives up one of 60 s, and all that it has found with it."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,13 @@ class Tick:
             if is_loaded(context, dg.AssetKey([name, self.asset]))
         }
         revisions, looks, seen = Revisions(self.platform), dict[str, Look](), dict[str, Rested]()
+        until, left = time.monotonic() + MOST_SECONDS, 0
         for name, model in loaded.items():
+            if looks and time.monotonic() > until:
+                # What is known of it stays, so that it is still due: the next tick goes on.
+                seen |= {name: before[name]} if name in before else {}
+                left += 1
+                continue
             look, stamp = self._safely(model, revisions, before.get(name))
             if look is None:
                 seen[name] = before[name]
@@ -82,7 +91,7 @@ class Tick:
             if look.rests:
                 seen[name] = stamp, look.again_at.isoformat() if look.again_at else None
         requests = [look.request for look in looks.values() if look.request is not None]
-        said = None if requests else self.platform.home.said("\n".join(_in_short(looks, of=len(loaded))))
+        said = None if requests else self.platform.home.said("\n".join(_in_short(looks, of=len(loaded), left=left)))
         return dg.SensorResult(run_requests=requests, skip_reason=said, cursor=json.dumps(seen, sort_keys=True))
 
     def _safely(self, model: ModelSettings, revisions: Revisions, before: Rested | None) -> tuple[Look | None, str]:
@@ -118,7 +127,7 @@ class Tick:
         return {incident.key for incident in self.alerts.incidents.state().open}
 
 
-def _in_short(looks: Mapping[str, Look], *, of: int) -> Iterator[str]:
+def _in_short(looks: Mapping[str, Look], *, of: int, left: int) -> Iterator[str]:
     """What a tick says that starts nothing."""
     if not looks:
         yield f"Nothing new for {counted(of, 'model')}; mlops status says what each waits for."
@@ -126,3 +135,5 @@ def _in_short(looks: Mapping[str, Look], *, of: int) -> Iterator[str]:
         yield look.sentence if of == 1 else f"{name}: {look.sentence}"
     if len(looks) > _TOLD:
         yield f"And {len(looks) - _TOLD:,} more."
+    if left:
+        yield f"The next tick goes on with {counted(left, 'model')}."

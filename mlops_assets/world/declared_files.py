@@ -216,7 +216,7 @@ def _stamp_of(folder: Path) -> Stamp:
 def files_without(folder: Path, names: AbstractSet[str]) -> list[Path]:
     """The files under a folder that declare nothing of these names, as far as a look at their text can tell.
 
-    None where that would leave out all of them, or a name stands in no file: then everything is to be read.
+    Where there are no names, or one stands in no file, nothing is left out: then everything is to be read.
     """
     texts = {
         file: file.read_text(encoding="utf-8-sig", errors="replace")

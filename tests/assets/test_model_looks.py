@@ -12,6 +12,7 @@ import dagster as dg
 import pandas as pd
 import pytest
 
+from mlops_assets.assets import model_looks as module
 from mlops_assets.assets.model_looks import Look, Tick
 from mlops_assets.core.record.entries import Request
 from mlops_assets.core.settings import ModelSettings
@@ -126,6 +127,21 @@ def test_time_alone_brings_a_model_back(fleet: Fleet) -> None:
     fleet.tick()
     fleet.tick()
     assert fleet.looked == ["flight_delay"]
+
+
+def test_a_tick_that_lasts_too_long_goes_on_in_the_next(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dagster gives up a long one with all that it has found, and a thousand models may have news at midnight."""
+    monkeypatch.setattr(module, "MOST_SECONDS", -1.0)
+    request = dg.RunRequest(run_key="d1")
+    asks = {"flight_delay"}
+    fleet.answer = lambda m: Look("retrain (gain).", request) if m.name in asks else Look("It waits.", rests=True)
+    assert fleet.tick().run_requests == [request]
+    asks.clear()
+    for looked in (["flight_delay"], ["card_fraud"], []):
+        told = fleet.tick().skip_reason
+        assert fleet.looked == looked
+        assert told is not None
+        assert ("The next tick goes on with 1 model." in str(told.skip_message)) is (looked == ["flight_delay"])
 
 
 def test_what_is_written_during_a_look_is_news_at_the_next_tick(fleet: Fleet) -> None:

@@ -26,7 +26,6 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.windows import Window
 from mlops_assets.world.atomic import write_text
-from mlops_assets.world.declared_files import once
 from mlops_assets.world.files.state_files import read_state
 from mlops_assets.world.lake import Lake
 from mlops_assets.world.platform import Platform
@@ -134,12 +133,8 @@ def _read(file: Path, kind: type[_S]) -> _S | None:
 
 
 def summaries(lake: Lake, model: str, report: str, kind: type[_S]) -> list[_S]:
-    """The summaries of a report, oldest window first; within one tick they are read once."""
-
-    def read() -> tuple[_S, ...]:
-        return tuple(read_summary(folder, kind) for folder in judged_folders(lake, model, report))
-
-    return list(once(("summaries", lake.home.root, model, report, kind), read))
+    """The summaries of a report, oldest window first."""
+    return [read_summary(folder, kind) for folder in judged_folders(lake, model, report)]
 
 
 def newest_summary(lake: Lake, model: str, report: str, kind: type[_S]) -> _S | None:
