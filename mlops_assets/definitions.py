@@ -18,7 +18,8 @@ from mlops_assets.assets.platform import of_one_run
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.clock import Clock
 from mlops_assets.world.declared_files import files_without, looked_at_once
-from mlops_assets.world.home import Home, collect_seldom
+from mlops_assets.world.home import Home, collect_seldom, working_in
+from mlops_assets.world.landed.fleet_values import BroughtValues, brought_values
 from mlops_assets.world.landed.sources import DEFS
 from mlops_assets.world.mlflow.own_assets import own_mlflow
 from mlops_assets.world.mlflow.tracking import Tracking
@@ -50,12 +51,13 @@ def build_resources(home: Home) -> dict[str, object]:
 
 
 @cache
-def _declared() -> dg.Definitions:
-    """What stands under the project's `defs/`, and what every project has; it knows no home.
+def _declared(brought: tuple[BroughtValues, ...]) -> dg.Definitions:
+    """What stands under the project's `defs/`, with the members that data have brought, and what every project has.
 
     A file that is broken is left out and said: one person's mistake stops nobody else's models (ADR 0033). The process
     of a run that trains one model loads that model.
     """
+    del brought  # Whoever declares the members reads them again: of the same home, of which this is the state.
     PROJECT.require()
     collect_seldom()
     if str(PROJECT.root) not in sys.path:
@@ -97,7 +99,8 @@ def _left_out(folders: AbstractSet[Path]) -> Iterator[None]:
 
 def build_definitions(home: Home) -> dg.Definitions:
     """Everything that exists, over one home."""
-    return over(_declared(), home)
+    with working_in(home):
+        return over(_declared(brought_values(home)), home)
 
 
 def over(declared: dg.Definitions, home: Home) -> dg.Definitions:

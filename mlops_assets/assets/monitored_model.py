@@ -35,7 +35,12 @@ class OwnFields(BaseModel):
     @classmethod
     def model_json_schema(cls, *options: Any, **named: Any) -> dict[str, Any]:
         """The schema of a model's settings; a required field is not where the defaults above the model have it."""
-        schema = reading_environment(ModelSettings).model_json_schema(*options, **named)
+        return cls.schema_of(ModelSettings, *options, **named)
+
+    @classmethod
+    def schema_of(cls, kind: type[ModelSettings], *options: Any, **named: Any) -> dict[str, Any]:
+        """The same of one kind of settings."""
+        schema = reading_environment(kind).model_json_schema(*options, **named)
         given = {field: models_given(PROJECT.defs, field) for field in schema["required"] if field not in OWN_FIELDS}
         schema["required"] = [field for field in schema["required"] if not given.get(field)]
         by_defaults = [

@@ -18,6 +18,7 @@ from mlops_assets.assets.metadata import link_to, markdown_value, measured, read
 from mlops_assets.assets.partitions import PartitionCalendar, is_partitioned_run, keys_of_run, report_partitions
 from mlops_assets.assets.retries import OUTSIDE_RETRY, mistakes_are_not_retried
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.settings_fleet import FleetSettings
 from mlops_assets.core.sources.settings import ModelGrain, partition_end, partition_of
 from mlops_assets.core.values.display import breakable
 from mlops_assets.world.platform import Platform
@@ -92,12 +93,16 @@ def _predictions(model: ModelSettings, calendar: PartitionCalendar) -> dg.Assets
     )
     @measured
     def predictions(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
+        from mlops_assets.steps.predict.fleet_members import note_members
         from mlops_assets.steps.predict.predictions import score_days
         from mlops_assets.steps.predict.scoring_versions import fallback_today
 
-        keys = keys_of_run(context, lambda day: partition_end(day, model.grain))
+        days = _days(keys_of_run(context, lambda day: partition_end(day, model.grain)), model.grain)
         with mistakes_are_not_retried():
-            scored = score_days(platform, model, _days(keys, model.grain))
+            members = note_members(platform, model, days) if isinstance(model, FleetSettings) else None
+            scored = score_days(platform, model, days)
+        if members is not None and members.sentence:
+            context.log.info(members.sentence)
         if scored is None:
             context.log.info(f"{model.name} has no champion yet: nothing is predicted.")
             return
@@ -114,6 +119,7 @@ def _predictions(model: ModelSettings, calendar: PartitionCalendar) -> dg.Assets
                 **({"not_scored_in_shadow": scored.unscored} if scored.unscored else {}),
                 **({"served_by_baseline": scored.guessed} if scored.guessed else {}),
                 **({"withheld": scored.withheld} if scored.withheld else {}),
+                **({"members": markdown_value(members.sentence)} if members is not None and members.sentence else {}),
                 **({"reason": fallback.reason} if (fallback := fallback_today(platform, model)) else {}),
             },
         )

@@ -19,6 +19,7 @@ from mlops_assets.assets.model_looks import DeclaredModels, Look, Tick
 from mlops_assets.core.record.entries import Decision, only
 from mlops_assets.core.record.wording import reasons_told
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.settings_fleet import MemberSettings
 from mlops_assets.steps.decide.asked_parameters import PARAMETERS_TAG
 from mlops_assets.steps.decide.evidence import consider, keep
 from mlops_assets.steps.decide.retrain_events import parameters_of
@@ -92,6 +93,7 @@ class Deciding:
         """Finish what a killed process began, then decide; with what follows from it."""
         from mlops_assets.steps.decide.holds import start_held
         from mlops_assets.steps.promote.conclusion import finish_promotion
+        from mlops_assets.steps.promote.pool import follow
         from mlops_assets.steps.rollout.fallback import settle
         from mlops_assets.steps.rollout.reverting import finish_revert, revert
 
@@ -103,6 +105,8 @@ class Deciding:
         finish_promotion(platform, model)
         finish_revert(platform, model)
         settle(platform, model)
+        if isinstance(model, MemberSettings) and (why := follow(platform, model)):
+            return self._resting(model, why)
         unanswered = _without_run(self.instance, platform, model.name)
         if unanswered and not start_held(platform, model, unanswered):
             return Look(_in_words(unanswered), _request(platform, unanswered))

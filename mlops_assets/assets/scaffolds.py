@@ -22,6 +22,7 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.world.atomic import write_text
 from mlops_assets.world.catalogue import DbtParseError, load_catalogue
+from mlops_assets.world.declared_files import MODELS
 from mlops_assets.world.project import Project
 from mlops_assets.world.settings_files import read_settings
 
@@ -121,6 +122,27 @@ class ModelYaml(_Yaml[LabelParams]):
         )
 
 
+class FleetYaml(ModelYaml):
+    """Of a `MonitoredFleet`."""
+
+    def attributes(self, name: str, project: Project, params: LabelParams) -> str:
+        """See `ModelYaml`.
+
+        Raises:
+            ValueError: as there; or the label model has no column beside its keys and its label.
+        """
+        text = super().attributes(name, project, params)
+        catalogue = load_catalogue(project.dbt)
+        label = _label(catalogue, params.label or f"lbl_{name}", is_asked=params.label is not None)
+        if not label.columns:
+            raise ValueError(
+                f"{label.name} has no column beside its keys and its label, so that nothing says which member a row "
+                "belongs to. Add one to the dbt model. Nothing was written."
+            )
+        per = f"# Each value of this column has a model of its own.\nper: {_plain(next(iter(label.columns)))}"
+        return text.replace(f"name: {name}\n", f"name: {name}\n{per}\n", 1)
+
+
 _SOURCE = """
 # Fields: docs/sources.md. What stands here is a guess.
 name: {name}
@@ -168,7 +190,7 @@ def _free_name(folder: str, kind: str, project: Project) -> str:
             "was written."
         )
     of_models, of_sources = read_settings(project.defs, ModelSettings), read_settings(project.defs, SourceSettings)
-    if name in (of_models if kind == "MonitoredModel" else of_sources):
+    if name in (of_models if kind in MODELS else of_sources):
         raise ValueError(f"{name} is declared already. Choose another name. Nothing was written.")
     return name
 

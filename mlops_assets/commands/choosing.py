@@ -20,6 +20,8 @@ import typer
 from mlops_assets.commands.console import DEFS, in_words, is_expected, known_model, remedy, say, say_error, say_json
 from mlops_assets.core.record.plain_values import counted
 from mlops_assets.world.declared_files import BrokenFile, looked_at_once, read_files
+from mlops_assets.world.home import Home
+from mlops_assets.world.landed.declared_models import declared_models
 
 Owner = Annotated[
     str | None,
@@ -106,34 +108,27 @@ def chosen(*, owner: str | None = None, group: str | None = None) -> Chosen:
     Raises:
         ValueError: there are none; the message names what there is.
     """
-    files = read_files(DEFS)
-    models = [
-        document
-        for file in files
-        if not isinstance(file, BrokenFile)
-        for document in file
-        if document.kind == "MonitoredModel" and document.name
-    ]
-    broken = [file for file in files if isinstance(file, BrokenFile) and file.has_model]
+    models = declared_models(DEFS, Home.from_environment())
+    broken = [file for file in read_files(DEFS) if isinstance(file, BrokenFile) and file.has_model]
     if group is not None:
-        known = Counter(folder for document in models for folder in _folders(document.path))
+        known = Counter(folder for model in models for folder in _folders(model.document.path))
         wanted = group.strip("/").removeprefix("./")
         picked = Chosen(
-            [document.name for document in models if wanted in _folders(document.path)],
+            [model.name for model in models if wanted in _folders(model.document.path)],
             {file.subjects: file.sentence for file in broken if wanted in _folders(file.path)},
         )
         missing, there = f"No model stands in the folder {group!r} of {DEFS}", "Folders with models"
     elif owner is not None:
         from mlops_assets.world.settings_files import owners_of_models
 
-        owners, unknown = owners_of_models(DEFS)
+        owners, unknown = owners_of_models(DEFS, models)
         known = Counter(each for of_model in owners.values() for each in of_model)
         unread = {**{file.subjects: file.sentence for file in broken}, **unknown}
         picked = Chosen([name for name, of_model in owners.items() if owner in of_model], unread)
         missing, there = f"No model has the owner {owner!r}", "Owners"
     else:
         known = Counter[str]()
-        picked = Chosen([document.name for document in models], {file.subjects: file.sentence for file in broken})
+        picked = Chosen([model.name for model in models], {file.subjects: file.sentence for file in broken})
         missing, there = f"No model is declared under {DEFS}", "Models"
     if not picked.names:
         raise ValueError(f"{missing}. {there}: {_listed(known)}. Nothing was written.")

@@ -29,6 +29,7 @@ from mlops_assets.core.values.display import harmless, harmless_json
 from mlops_assets.core.values.quoted_commands import in_home
 from mlops_assets.world.declared_files import BrokenFile, read_files
 from mlops_assets.world.home import Home, collect_seldom
+from mlops_assets.world.landed.declared_models import declared_models
 from mlops_assets.world.project import PROJECT, VARIABLE
 
 DEFS = PROJECT.defs
@@ -75,11 +76,13 @@ def use_home(path: Path | None, *, is_typed: bool = False) -> Home:
     return home
 
 
-_Kind = Literal["LandingSource", "StreamSource", "MonitoredModel"]
+def known_models() -> list[str]:
+    """Names of the models in YAML; no more is read, because validating settings takes pandas."""
+    return sorted(model.name for model in declared_models(DEFS, Home.from_environment()))
 
 
-def declared(*kinds: _Kind) -> list[str]:
-    """Names of the sources or models in YAML; no more is read, because validating settings takes pandas."""
+def declared(*kinds: Literal["LandingSource", "StreamSource"]) -> list[str]:
+    """Names of the sources in YAML."""
     files = [file for file in read_files(DEFS) if not isinstance(file, BrokenFile)]
     return sorted(document.name for file in files for document in file if document.kind in kinds)
 
@@ -106,7 +109,7 @@ def known_model(name: str) -> str:
     Raises:
         ValueError: there is none of that name.
     """
-    return _known("model", name, declared("MonitoredModel"))
+    return _known("model", name, known_models())
 
 
 def known_source(name: str) -> str:

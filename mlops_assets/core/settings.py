@@ -34,11 +34,9 @@ from mlops_assets.core.settings_sections import (
 from mlops_assets.core.sources.settings import (
     ModelGrain,
     Settings,
-    SourceSettings,
     known_zone,
     refuse_end_before_start,
 )
-from mlops_assets.core.sources.stream_settings import StreamSettings
 from mlops_assets.core.stats.metrics import PROFIT, Metric, ProfitName, Task, metric, metrics_for, profit
 
 
@@ -191,11 +189,3 @@ class ModelSettings(Settings):
         own_form = {"start": self.start, "end": self.end, "retrain": retrain}
         plain = {**self.model_dump(mode="json", exclude={*own_form}), **own_form}
         return {name: plain[name] for name in type(self).model_fields}
-
-
-COMPONENTS: dict[str, type[Settings]] = {
-    "LandingSource": SourceSettings,
-    "StreamSource": StreamSettings,
-    "MonitoredModel": ModelSettings,
-}
-"""What each kind of YAML is validated by."""

@@ -49,6 +49,19 @@ ONLY_ACCEPTED = (
 )
 
 
+def _as_text(value: Any) -> Any:
+    """A value of a column as text; of what YAML has read as something else nobody knows how it was written."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError(f"{value!r} is no text to YAML: put the value into quotes, as 'NO', '1.50' or '2024-01-01'")
+    if value == "":
+        raise ValueError("an empty text is no value: rows without one belong to the pooled model alone")
+    return str(value)
+
+
+RowValue = Annotated[str, BeforeValidator(_as_text)]
+"""A value of a column, as text."""
+
+
 class LabelSettings(Settings):
     """The label and when to stop waiting for it."""
 
@@ -61,6 +74,9 @@ class LabelSettings(Settings):
         default=0.95, description="... or as soon as this share has a label."
     )
     only_for_accepted: bool = Field(default=False, description="Whether labels exist only for accepted cases.")
+    only: dict[str, RowValue] = Field(
+        default_factory=dict, description="Rows with these values in columns of the label model; without it, all."
+    )
 
     def noted(self, sentence: str) -> str:
         """A sentence on performance, with the warning that belongs to it where labels exist only for accepted cases."""

@@ -14,7 +14,7 @@ from typing import Any
 import jinja2
 import yaml
 
-from mlops_assets.core.settings import COMPONENTS
+from mlops_assets.core.settings_kinds import COMPONENTS
 from mlops_assets.core.values.column_names import TEMPLATE_MARKS, has_template
 from mlops_assets.core.values.display import shown
 from mlops_assets.onboarding.identity import Declared

@@ -13,6 +13,7 @@ from mlops_assets.core.decide.agreed.triggers import OnDrift
 from mlops_assets.core.features.catalogue import Catalogue
 from mlops_assets.core.limits.ranges import WrongSetting
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.settings_fleet import FleetSettings
 from mlops_assets.core.stats.intervals import DAY
 
 
@@ -32,8 +33,16 @@ def refuse_unknown_columns(model: ModelSettings, catalogue: Catalogue) -> None:
         WrongSetting: a name is no column of the label model, and no feature of the views that the model reads.
     """
     label = catalogue.label_model(model.label.model)
+    of_label = [*label.entities, *label.columns]
+    parts = {"label.only": [*model.label.only], "per": [model.per] if isinstance(model, FleetSettings) else []}
+    for by, part in parts.items():
+        if strange := [name for name in part if name not in of_label]:
+            raise WrongSetting(
+                f"{by} names {strange[0]!r}, which is no column of {label.name}: it has {', '.join(of_label)}. Correct "
+                "the name in the model's YAML, or add the column to the dbt model."
+            )
     features = [f"{view}__{f.name}" for view in model.features for f in catalogue.view(view).features]
-    known, monitoring = [*label.entities, *label.columns, *features], model.monitoring
+    known, monitoring = [*of_label, *features], model.monitoring
     blocks = [] if monitoring.performance.blocks == DAY else [monitoring.performance.blocks]
     for by, names in (
         ("monitoring.slices", monitoring.slices),

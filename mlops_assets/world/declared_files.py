@@ -23,7 +23,10 @@ import yaml
 T = TypeVar("T")
 DECLARATIONS, DEFAULTS = "defs.yaml", "defaults.yaml"
 _OURS = "mlops_assets."
-_KINDS = ("LandingSource", "StreamSource", "MonitoredModel")
+FLEET = "MonitoredFleet"
+MODELS = ("MonitoredModel", FLEET)
+"""Components that declare models."""
+_KINDS = ("LandingSource", "StreamSource", *MODELS)
 _FIELDS = {"type", "attributes", "template_vars_module", "requirements", "post_processing"}
 """Of a document, as Dagster has them."""
 _NAME = re.compile(r"^\s*name:\s*[\"']?([\w-]+)", re.MULTILINE)
@@ -223,10 +226,17 @@ def files_without(folder: Path, names: AbstractSet[str]) -> list[Path]:
         for file in _files(folder)
         if isinstance(file, Path)
     }
-    named = {file: names & set(_NAME.findall(text)) for file, text in texts.items()}
+    named = {file: _named(text, names) for file, text in texts.items()}
     if not names or names - set().union(*named.values()):
         return []
     return [file for file, those in named.items() if not those]
+
+
+def _named(text: str, names: AbstractSet[str]) -> set[str]:
+    """Those of some names that a text may declare; a fleet's are also those that begin with its name."""
+    there = set(_NAME.findall(text))
+    fleets = tuple(f"{name}_" for name in there) if FLEET in text else ()
+    return {name for name in names if name in there or name.startswith(fleets)}
 
 
 def _files(folder: Path, *names: str) -> Iterator[Path | BrokenFile]:
@@ -335,4 +345,4 @@ def _broken(path: Path, content: bytes, line: int, why: str, kind: str = "") -> 
         line, why = marks[0], "two versions of it were merged and neither was chosen. Keep one, without the marks."
     place = f"{path}:{line}" if line else f"{path}"
     names = frozenset(_NAME.findall(text)) | {path.parent.name}
-    return BrokenFile(path, names, f"{place}: {why} {OTHERS_GO_ON}", kind, "MonitoredModel" in text)
+    return BrokenFile(path, names, f"{place}: {why} {OTHERS_GO_ON}", kind, any(model in text for model in MODELS))

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _PLACE = "the place of a row"
+_TABLE = "read_parquet($files, hive_partitioning = true, hive_types = {'partition': date}, union_by_name = true)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,11 +152,32 @@ class Lake:
         def read(paths: Sequence[Path]) -> pd.DataFrame:
             with self.connect() as connection:
                 answer = connection.execute(
-                    f"select {selected} from read_parquet($files, hive_partitioning = true, "
-                    f"hive_types = {{'partition': date}}, union_by_name = true) where {where} {order}",
+                    f"select {selected} from {_TABLE} where {where} {order}",
                     {"files": [exact(path) for path in paths], **(parameters or {})},
                 )
                 return _frame(connection, answer)
+
+        return parquet.read_steady(files, read)
+
+    def texts(self, *parts: str, column: str, days: Collection[date] | None = None) -> list[str]:
+        """The values that a column has in some partitions, or in all of them, as texts; sorted, without missing ones.
+
+        Raises:
+            LookupError: there are partitions, and none has such a column.
+        """
+        files = [path for day, path in self.partitions(*parts).items() if days is None or day in days]
+        if not files:
+            return []
+        value = f"cast({quoted(column)} as varchar)"
+
+        def read(paths: Sequence[Path]) -> list[str]:
+            with self.connect() as connection:
+                named = {"files": [exact(path) for path in paths]}
+                relation = connection.execute(f"select * from {_TABLE} limit 0", named)
+                if column not in [name for name, *_ in relation.description or ()]:
+                    raise LookupError(column)
+                query = f"select distinct {value} as value from {_TABLE} where {value} is not null order by value"
+                return [value for (value,) in connection.execute(query, named).fetchall()]
 
         return parquet.read_steady(files, read)
 

@@ -29,6 +29,7 @@ from mlops_assets.core.time.windows import (
     midnight,
     parse_duration,
 )
+from mlops_assets.core.values.sql import quoted
 from mlops_assets.world.features import Features
 from mlops_assets.world.files.kept_columns import kept_columns
 from mlops_assets.world.lake import Lake, content_hash
@@ -119,13 +120,14 @@ class ModelData:
             rows = self._times(start, end)
             rows = rows[rows[EVENT_TIME] < pd.Timestamp(as_of)] if len(rows) else rows
         else:
+            where, values = self._own_rows()
             rows = self.lake.read(
                 "labels",
                 self.model.label.model,
                 start=start,
                 end=end,
-                where="event_timestamp < $as_of",
-                parameters={"as_of": as_of},
+                where=f"event_timestamp < $as_of and {where}",
+                parameters={"as_of": as_of, **values},
                 order_by=[EVENT_TIME, *self.keys],
             )
         if rows.empty:
@@ -145,7 +147,17 @@ class ModelData:
         """When each event was, when its label became known, and which it is."""
         label = self.model.label
         columns = [EVENT_TIME, AVAILABLE_AT, label.column]
-        return kept_columns(self.lake, "labels", label.model, columns=columns, start=start, end=end)
+        where, values = self._own_rows()
+        return kept_columns(
+            self.lake, "labels", label.model, columns=columns, start=start, end=end, where=where, parameters=values
+        )
+
+    def _own_rows(self) -> tuple[str, dict[str, str]]:
+        """Which rows of the label model are the model's, as a condition in SQL and its parameters."""
+        only = self.model.label.only
+        values = {f"only_{number}": value for number, value in enumerate(only.values())}
+        parts = [f"cast({quoted(name)} as varchar) = ${key}" for name, key in zip(only, values, strict=True)]
+        return " and ".join(parts) or "true", values
 
     def with_features(self, rows: pd.DataFrame) -> pd.DataFrame:
         """The same rows in the same order, with each view's features as known at `event_timestamp`."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from mlops_assets.core.features.catalogue import Catalogue
 from mlops_assets.core.record.entries import Freeze, Snooze
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.settings_fleet import MemberSettings
 from mlops_assets.core.source_groups import Group, landing_job, source_groups
 from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.world.atomic import write_text
@@ -24,6 +25,7 @@ from mlops_assets.world.declared_files import BrokenFile, BrokenSettings, once, 
 from mlops_assets.world.features import DBT_PROJECT, Features
 from mlops_assets.world.home import Home
 from mlops_assets.world.lake import Lake
+from mlops_assets.world.landed.fleet_values import brought_values
 from mlops_assets.world.landed.sources import DEFS, Sources
 from mlops_assets.world.mlflow.registry import ModelVersion, Registry
 from mlops_assets.world.record.ledger import Ledger
@@ -94,11 +96,11 @@ class Platform:
 
     def models(self) -> Declared[ModelSettings]:
         """The monitored models declared in YAML, by name."""
-        return read_settings(self._declarations, ModelSettings)
+        return read_settings(self._declarations, ModelSettings, self.home)
 
     def declared_stamp(self) -> object:
         """Changes when a file does that declares sources or models, or dbt's project."""
-        return stamp_of(self._declarations), manifest_stamp(DBT_PROJECT)
+        return stamp_of(self._declarations), brought_values(self.home), manifest_stamp(DBT_PROJECT)
 
     def broken_files(self) -> list[BrokenFile]:
         """The YAML files that declare nothing until they are corrected."""
@@ -106,7 +108,7 @@ class Platform:
 
     def settings_file(self, model: ModelSettings) -> Path:
         """The YAML file that declares a model."""
-        return settings_file(self._declarations, model.name)
+        return settings_file(self._declarations, model.pool if isinstance(model, MemberSettings) else model.name)
 
     def pipeline_places(self, model: ModelSettings) -> list[Path]:
         """Where the file of `training.pipeline` may lie: beside the YAML, or in the home; nowhere without the field."""

@@ -17,7 +17,8 @@ import yaml
 from dagster.components.scaffold.scaffold import get_scaffolder
 
 from mlops_assets import components
-from mlops_assets.core.settings import COMPONENTS, ModelSettings
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.settings_kinds import COMPONENTS
 from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.onboarding.projects.new_project import make
 from mlops_assets.world.settings_files import broken_files, read_settings

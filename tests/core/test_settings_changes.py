@@ -11,7 +11,6 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops_assets.core.settings import COMPONENTS
 from mlops_assets.core.settings_changes import (
     CHANGES,
     SETTINGS,
@@ -21,6 +20,7 @@ from mlops_assets.core.settings_changes import (
     migrated,
     outdated_fields,
 )
+from mlops_assets.core.settings_kinds import COMPONENTS
 
 M, N = "  monitoring:\n", "  monitoring: {drift: {<<: *d}}\n"
 KIND = "type: mlops_assets.components.MonitoredModel\nattributes:\n"

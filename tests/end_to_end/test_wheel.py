@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops_assets.core.settings import COMPONENTS
+from mlops_assets.core.settings_kinds import COMPONENTS
 from tests.bare import bare_path
 from tests.checkout import CHECKOUT
 from tests.onboarding.tables import churn

@@ -24,6 +24,7 @@ from mlops_assets.core.performance.waiting import days_missing, rows_missing
 from mlops_assets.core.promote.gate_policy import SHIPS_UNJUDGED
 from mlops_assets.core.record.entries import ACTED, Approval, Decision, Freeze, Refusal, Snooze
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.settings_fleet import MemberSettings
 from mlops_assets.core.stats.intervals import MIN_BLOCKS, MIN_DAYS_BY_HOURS, CannotJudge
 from mlops_assets.core.stats.observations import fewest_days
 from mlops_assets.core.time.events import is_evidence, named
@@ -37,6 +38,7 @@ from mlops_assets.steps.rollout.fallback import goes_back_to
 from mlops_assets.steps.rollout.moves import rollout_in_words
 from mlops_assets.steps.watch.sliding_performance import NAME as OVER_24H
 from mlops_assets.steps.watch.windows.summaries import failing_told, window_checks
+from mlops_assets.world.clock import NoDataYet
 from mlops_assets.world.landed.landed_files import WHOLE
 from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL, ModelData, TooYoung
 from mlops_assets.world.platform import Platform, fitted_until, hold
@@ -154,7 +156,12 @@ def consider(
     """Decide on a model as things stand: the decision, its evidence, and whether it is new. Writes nothing.
 
     What would have changed it is looked for where it is new, and so goes on record, or is asked for (`explained`).
+
+    Raises:
+        NoDataYet: there is nothing to decide on: no data by the clock, or a member of a fleet that is pooled with all.
     """
+    if isinstance(model, MemberSettings) and platform.registry.champion(model.name) is None:
+        raise NoDataYet(f"{model.name} is predicted as part of the pool, {model.pool}: decisions are on that.")
     now, past, agreed = platform.now(model), history(platform, model.name), policy or model.retrain_policy
     evidence = gather(platform, model, now, policy=agreed, past=past)
     decision, at = decide(evidence, agreed, past, now, explained=False), _passed(platform, model, now)

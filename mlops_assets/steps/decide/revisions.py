@@ -18,6 +18,7 @@ from mlops_assets.core.decide.agreed.triggers import OnSchedule
 from mlops_assets.core.decide.triggers import age_due
 from mlops_assets.core.record.entries import ACTED, Decision, Freeze, Snooze, only
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.settings_fleet import MemberSettings
 from mlops_assets.core.time.quiet_hours import quiet_until
 from mlops_assets.core.time.windows import midnight, parse_duration
 from mlops_assets.world.landed.partitions import TakenRecord
@@ -60,7 +61,8 @@ class Revisions:
         for source in self._sources_of(model):
             files += [TakenRecord(platform.home, source).file, f"{lake}/raw/{source}"]
         stamps = [self._of(file) for file in files]
-        return _digest(self._shared, self._aliases.get(name, {}), stamps, _below(f"{lake}/reports/{name}"))
+        pool = self._aliases.get(model.pool, {}) if isinstance(model, MemberSettings) else {}
+        return _digest(self._shared, self._aliases.get(name, {}), pool, stamps, _below(f"{lake}/reports/{name}"))
 
     def _sources_of(self, model: ModelSettings) -> tuple[str, ...]:
         read = (*model.features, model.label.model)

@@ -6,7 +6,7 @@ values and places (`commands.settings`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from mlops_assets.core.drift.settings import DriftSpec
 from mlops_assets.core.rollout.moves import RolloutPolicy
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.settings_defaults import FieldPlace, Merged, SettingValue, merge
+from mlops_assets.core.settings_fleet import MemberSettings
 from mlops_assets.core.settings_sections import GateSpec
 from mlops_assets.world.declared_files import Document
 from mlops_assets.world.settings_files import layers_of
@@ -36,9 +37,17 @@ def settings_origins(folder: Path, model: ModelSettings) -> list[SettingValue]:
         folder: of all declarations; files are named from there.
         model: one that is declared under it.
     """
-    layers = layers_of(folder, model.name)
+    layers = layers_of(folder, model.pool if isinstance(model, MemberSettings) else model.name)
     written = merge([layer.fields for layer in layers])
-    return [_named(folder, layers, written, value) for value in _values(model.to_fields(), ())]
+    overridden = _overridden(written, model.value) if isinstance(model, MemberSettings) else {}
+    written.layers.update({place: written.layers[there] for place, there in overridden.items()})
+    return [_named(folder, layers, written, value, overridden) for value in _values(model.to_fields(), ())]
+
+
+def _overridden(fleet: Merged, value: str) -> dict[FieldPlace, FieldPlace]:
+    """The fields that a member's override gives, each with the place where it stands in the YAML of its fleet."""
+    there = [place for place in fleet.layers if place[0] == "overrides" and len(place) > 2 and str(place[1]) == value]
+    return {place[2:]: place for place in there}
 
 
 def _values(fields: dict[str, Any], at: FieldPlace) -> Iterator[SettingValue]:
@@ -51,7 +60,13 @@ def _values(fields: dict[str, Any], at: FieldPlace) -> Iterator[SettingValue]:
             yield SettingValue(place, value)
 
 
-def _named(folder: Path, layers: Sequence[Document], written: Merged, value: SettingValue) -> SettingValue:
+def _named(
+    folder: Path,
+    layers: Sequence[Document],
+    written: Merged,
+    value: SettingValue,
+    overridden: Mapping[FieldPlace, FieldPlace],
+) -> SettingValue:
     """The value with where it comes from."""
     section, source, follows = value.place[:-1], value.place, ""
     if source not in written.layers:
@@ -60,7 +75,7 @@ def _named(folder: Path, layers: Sequence[Document], written: Merged, value: Set
             return value
         source, follows = deciding, str(deciding[-1])
     layer = layers[written.layers[source]]
-    file, line = layer.path.relative_to(folder).as_posix(), layer.line(layer.place(source))
+    file, line = layer.path.relative_to(folder).as_posix(), layer.line(layer.place(overridden.get(source, source)))
     return replace(value, file=file, line=line, follows=follows)
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from mlops_assets.core.settings_fleet import FleetSettings
 from mlops_assets.steps.predict.references import write_days, write_labels, write_outcomes, write_reference
 from mlops_assets.steps.predict.slice_references import profiled, write_slices
-from mlops_assets.world.model_data import LABEL, ModelData, TrainingSet
+from mlops_assets.world.model_data import EVENT_TIME, LABEL, ModelData, TrainingSet
 from mlops_assets.world.platform import Platform
 
 
@@ -40,6 +41,8 @@ def keep_reference(
     write_labels(lake, model, version, rows[LABEL])
     slices = profiled(data, rows, columns=columns, as_of=fitted.known_by)
     write_slices(lake, model.name, version, slices)
-    write_outcomes(lake, model, version, gate_rows, scores=scores, columns=columns)
+    # The members of a fleet begin as its pooled model, each by what that said of its own rows.
+    keys = [*data.keys, EVENT_TIME] if isinstance(model, FleetSettings) else []
+    write_outcomes(lake, model, version, gate_rows, scores=scores, columns=columns, keys=keys)
     # The reference comes last: with it all of them are there.
     write_reference(lake, model.name, version, rows, columns=columns, scores=scores)

@@ -40,8 +40,8 @@ SAMPLE = 5_000
 SEED = 13
 OUTCOMES = 200_000
 """Rows kept of a gate window: CBPE takes 0.1 s to make from as many."""
-LOSS = "expected_"
-"""Begins the columns of held-out error predictions."""
+LOSS, KEY = "expected_", "key_"
+"""Begin the columns of held-out error predictions, and of what a row is found again by."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +158,7 @@ def write_outcomes(
     *,
     scores: np.ndarray,
     columns: Sequence[FeatureColumn],
+    keys: Sequence[str] = (),
 ) -> None:
     """Keep what later windows' performance is estimated from before their labels come; or why nothing can be.
 
@@ -168,6 +169,7 @@ def write_outcomes(
         rows: the labelled rows of the gate window, with features.
         scores: of the judged twin on them, shape (n,) or (n, k): it was not fitted on these rows.
         columns: its features.
+        keys: columns by which a row is found again; see `judged_scores`.
     """
     from mlops_assets.core.performance.dle import fit_losses
 
@@ -186,9 +188,35 @@ def write_outcomes(
             frame = frame.assign(**{f"{LOSS}{name}": values for name, values in held_out.items()})
             for name, fitted in models.items():
                 write_bytes(folder / f"{name}.error_model.ubj", fitted.to_bytes())
+    frame = frame.assign(**{f"{KEY}{name}": rows[name].array for name in keys})
     lake.write(frame, folder / "outcomes.parquet")
     # The note comes last: outcomes with one are complete.
     write_text(folder / "outcomes.json", json.dumps({"rows": len(frame), "cannot": why}, indent=1))
+
+
+def judged_scores(
+    lake: Lake, model: str, version: int, rows: pd.DataFrame, *, keys: Sequence[str]
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Those of some rows on which a version's judged twin was judged, and what it said of them.
+
+    Args:
+        lake: where.
+        model: the monitored model.
+        version: of the model.
+        rows: with the keys.
+        keys: columns of the rows that were kept with the scores (`write_outcomes`).
+
+    Returns:
+        The rows in their order, and scores of shape (n,) or (n, k); of neither any where nobody kept them by key.
+    """
+    path = reference_folder(lake, model, version) / "outcomes.parquet"
+    names = [f"{KEY}{name}" for name in keys]
+    kept = pd.read_parquet(path) if path.exists() else pd.DataFrame()
+    if not set(names) <= set(kept.columns):
+        return rows.iloc[:0], np.empty(0)
+    place = rows[list(keys)].set_axis(names, axis="columns").reset_index(drop=True).reset_index(names="place")
+    said = place.merge(kept, on=names, how="inner", validate="one_to_one")
+    return rows.iloc[said["place"].to_numpy()].reset_index(drop=True), score_matrix(said)
 
 
 def read_estimator(lake: Lake, model: ModelSettings, version: int) -> Estimator:

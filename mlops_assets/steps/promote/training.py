@@ -19,11 +19,14 @@ from mlops_assets.core.models.family_choice import Champion, Chosen, find
 from mlops_assets.core.models.training import Goal, LabelledRows, Model, Tuned, fit
 from mlops_assets.core.models.training_window import TrainingWindow
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.settings_fleet import MemberSettings
+from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.steps.decide.training_scope import at, scope
 from mlops_assets.steps.features.code_versions import CONSTANT, FEATURE_CODE, built_code
 from mlops_assets.steps.features.pipelines import pipeline_named, transformer_of
 from mlops_assets.steps.promote.gate import Scored
 from mlops_assets.steps.promote.golden import golden_file
+from mlops_assets.steps.promote.pool import follow
 from mlops_assets.steps.promote.reproduction import code_version
 from mlops_assets.world.atomic import write_bytes
 from mlops_assets.world.columns import refuse_unknown_columns
@@ -43,6 +46,8 @@ def prepare(platform: Platform, model: ModelSettings, *, as_of: datetime | None 
     golden_file(platform, model)
     transformer_of(platform, model)
     refuse_unknown_columns(model, platform.catalogue)
+    if isinstance(model, MemberSettings) and (why := follow(platform, model)):
+        raise CannotJudge(why, "A model of its own has to beat the pooled one on the member's rows")
     now = as_of or platform.now(model)
     TrainingWindow.parse(model.training.window).refuse_future(now, model.timezone)
     training_scope = scope(platform, model, as_of=now)

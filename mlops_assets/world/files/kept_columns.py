@@ -10,12 +10,12 @@ looked at. Else those partitions are read whose files have another time or size.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -47,7 +47,13 @@ _lock = Lock()
 
 
 def kept_columns(
-    lake: Lake, *parts: str, columns: Sequence[str], start: date | None = None, end: date | None = None
+    lake: Lake,
+    *parts: str,
+    columns: Sequence[str],
+    start: date | None = None,
+    end: date | None = None,
+    where: str = "true",
+    parameters: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """These columns of the partitions in [start, end), oldest partition first; not to be changed.
 
@@ -57,10 +63,13 @@ def kept_columns(
         columns: its columns.
         start: first partition, inclusive.
         end: last partition, exclusive.
+        where: which rows, in SQL with `$name` parameters.
+        parameters: their values.
     """
-    key = (str(lake.home.lake), *parts, "", *columns)
+    chosen = {"where": where, "parameters": parameters or {}}
+    key = (str(lake.home.lake), *parts, "", *columns, where, *(parameters or {}).values())
     with _lock:
-        table = _newest(lake, parts, columns, _kept.pop(key, None))
+        table = _newest(lake, parts, columns, chosen, _kept.pop(key, None))
         _kept[key] = table
         while sum(each.size for each in _kept.values()) > MOST_BYTES:
             _kept.popitem(last=False)
@@ -70,7 +79,9 @@ def kept_columns(
     return table.rows.iloc[first:after].drop(columns=_DAY, errors="ignore")
 
 
-def _newest(lake: Lake, parts: Sequence[str], columns: Sequence[str], known: _Table | None) -> _Table:
+def _newest(
+    lake: Lake, parts: Sequence[str], columns: Sequence[str], chosen: Mapping[str, Any], known: _Table | None
+) -> _Table:
     folder = lake.folder(*parts)
     folder_ns = folder.stat().st_mtime_ns if folder.exists() else 0
     if known is not None and folder_ns and known.folder_ns == folder_ns:
@@ -84,7 +95,7 @@ def _newest(lake: Lake, parts: Sequence[str], columns: Sequence[str], known: _Ta
         days = pd.DatetimeIndex([day for day, path in partitions.items() if path in same])
         frames.append(known.rows[known.rows[_DAY].isin(days)])
     if changed:
-        read = lake.read(*parts, columns=[*columns, _DAY], days=changed)
+        read = lake.read(*parts, columns=[*columns, _DAY], days=changed, **chosen)
         frames.append(read.assign(**{_DAY: pd.to_datetime(read[_DAY])}))
     rows = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
     if len(rows):

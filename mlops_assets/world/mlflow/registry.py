@@ -25,6 +25,7 @@ from mlops_assets.world.home import Home
 from mlops_assets.world.mlflow.logged_models import log_model, read_model_file
 from mlops_assets.world.mlflow.store import embedded_store, ensure_registered, is_absent, locked, open_client
 from mlops_assets.world.mlflow.versions import (
+    OWN_TAGS,
     ModelVersion,
     is_same,
     own_tags,
@@ -134,6 +135,28 @@ class Registry:
                 description=description,
                 model_id=model_id,
             )
+        return self.version(name, int(created.version))
+
+    def share(self, name: str, of: ModelVersion, *, tags: Mapping[str, Any]) -> ModelVersion:
+        """Register a version of another model under `name` too: both have the same file. Once for the same tags.
+
+        Args:
+            name: the registered model; made when new.
+            of: the version whose model it is.
+            tags: what is said of it beside what says which model it is.
+
+        Raises:
+            ModelDamaged: the file is gone or has changed.
+        """
+        self._content(of)
+        client, texts = self.client, tag_texts(tags)
+        with locked(self._home, "registry"):
+            ensure_registered(client, name)
+            for known in self.versions(name):
+                if known.sha256 == of.sha256 and texts.items() <= known.tags.items():
+                    return known
+            own = {tag: of.tags[tag] for tag in OWN_TAGS if tag in of.tags}
+            created = client.create_model_version(name, of.source, run_id=of.run_id, tags={**own, **texts})
         return self.version(name, int(created.version))
 
     def load(self, name: str, version: int | str = CHAMPION) -> Model:

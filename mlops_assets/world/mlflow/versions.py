@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 CHALLENGED_BY = "challenged_by"
 """Tag of a version: the decision (or run) that it was trained for."""
 
+OWN_TAGS = (SHA256, "family", "task", "seed", "rounds")
+"""Tags of a version that say which model it is."""
 UNKNOWN = datetime.min.replace(tzinfo=UTC)
 WAIT_SECONDS = 20.0
 """For whoever writes to the store; MLflow's client waits as long."""
@@ -161,15 +163,8 @@ def is_same(known: ModelVersion, run_id: str, tags: Mapping[str, Any]) -> bool:
 def own_tags(model: Model) -> dict[str, str]:
     """What a version says of its model."""
     recipe = model.recipe
-    return tag_texts(
-        {
-            SHA256: model.sha256,
-            "family": recipe.family,
-            "task": recipe.task,
-            "seed": recipe.seed,
-            "rounds": recipe.rounds,
-        }
-    )
+    values = (model.sha256, recipe.family, recipe.task, recipe.seed, recipe.rounds)
+    return tag_texts(dict(zip(OWN_TAGS, values, strict=True)))
 
 
 def tag_texts(tags: Mapping[str, Any]) -> dict[str, str]:

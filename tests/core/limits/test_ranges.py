@@ -17,7 +17,8 @@ from pydantic import BaseModel, ValidationError
 from mlops_assets.core.drift.policy import DriftPolicy
 from mlops_assets.core.drift.statistics import LARGEST_JS, LARGEST_PSI, jensen_shannon, psi
 from mlops_assets.core.limits.ranges import LARGEST, Length, Range
-from mlops_assets.core.settings import COMPONENTS, ModelSettings
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.settings_kinds import COMPONENTS
 from mlops_assets.core.sources.contract import Column
 from mlops_assets.core.stats.metric_limits import drops_of, limits_of
 from mlops_assets.core.stats.metrics import METRICS, metric
