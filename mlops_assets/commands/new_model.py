@@ -28,6 +28,7 @@ def register(app: typer.Typer) -> None:
         epilog=example(
             "mlops new-model churn --from customers.csv --time signed_up --label churned --label-delay 30d",
             "mlops new-model demand --from 'hours/*.parquet' --task regression --grain day",
+            "mlops new-model delay --from flights.csv --per carrier",
         ),
     )(new_model)
 
@@ -100,6 +101,10 @@ def new_model(
         list[str] | None,
         typer.Option(metavar="COL", help="A column of numbers that are times, too.", show_default=False),
     ] = None,
+    per: Annotated[
+        str | None,
+        typer.Option(metavar="COL", help="A model for each value of it (docs/fleets.md).", show_default="one model"),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over files of that name.")] = False,
 ) -> None:
     """Look at a table, and write the source, the dbt models and the monitored model that make of it a model.
@@ -118,7 +123,7 @@ def new_model(
     asked = Asked(
         name, files, time, label, task, entity, label_delay, length, timezone, labels, key, label_time,
         is_hourly=grain == "hour", missing=tuple(missing or ()), not_missing=tuple(not_missing or ()),
-        date_order=date_order, decimal=decimal, moments=tuple(moment or ()), texts=tuple(text or ()),
+        date_order=date_order, decimal=decimal, moments=tuple(moment or ()), texts=tuple(text or ()), per=per,
     )  # fmt: skip
     if not force:
         refuse_written(name, PROJECT.root)

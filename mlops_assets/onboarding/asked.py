@@ -44,6 +44,7 @@ class Asked:
         decimal: the decimal mark of its numbers.
         moments: columns of numbers that are times, beside that of the event.
         texts: columns that are texts, whatever stands in them.
+        per: the column whose values have a model each; None for one model of all rows.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Asked:
     decimal: Mark | None = None
     moments: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
+    per: str | None = None
 
     @property
     def reading(self) -> Reading:
@@ -118,7 +120,11 @@ class Asked:
         Raises:
             CannotOnboard: naming the first that is not.
         """
-        named = [*(("--text", name) for name in self.texts), *(("--missing", name) for name in self.missing_in)]
+        named = [
+            *(("--text", name) for name in self.texts),
+            *(("--missing", name) for name in self.missing_in),
+            *(("--per", name) for name in filter(None, (self.per,))),
+        ]
         if unknown := [typed(option, name) for option, name in named if name not in names]:
             raise CannotOnboard(f"{unknown[0]}: name one of {', '.join(dict.fromkeys(names))}. Nothing was written.")
 

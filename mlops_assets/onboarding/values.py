@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.time.calendar_cycles import Cycle
 from mlops_assets.core.values.column_names import has_template, without_template
 from mlops_assets.core.values.display import harmless_json, shown
@@ -97,6 +98,7 @@ def values_of(plan: Plan) -> dict[str, Any]:
         "claims": _claims(plan, label),
         "entity": _history(plan),
         "entities": [plan.entity.name] if plan.entity else [],
+        "per": _per(plan),
         "views": [f"feat_{plan.name}", *([f"feat_{plan.name}_{plan.entity.name}"] if plan.entity else [])],
         "delay": f" + interval {int(plan.delay.total_seconds())} second" if plan.delay else "",
     }
@@ -252,6 +254,15 @@ def _dbt_type(facts: Facts, time: str) -> str:
 def _sql(name: str, keywords: Collection[str]) -> str:
     """A raw column in SQL: as it is if that is a plain name, else in quotes."""
     return name if plain_names([name], keywords)[name] == name else quoted(name)
+
+
+def _per(plan: Plan) -> dict[str, str] | None:
+    """The column whose values have a model each."""
+    if plan.per is None:
+        return None
+    facts = plan.per.facts
+    values = counted(facts.distinct, "value")
+    return {"name": plan.per.name, "data_type": _dbt_type(facts, plan.time.name), "values": values}
 
 
 def _staged(column: Column, entity_type: str | None) -> str:

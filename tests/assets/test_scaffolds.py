@@ -21,6 +21,7 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.settings_kinds import COMPONENTS
 from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.onboarding.projects.new_project import make
+from mlops_assets.world.declared_files import MODELS
 from mlops_assets.world.settings_files import broken_files, read_settings
 from tests.checkout import CHECKOUT
 
@@ -51,11 +52,10 @@ def checkout(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_written_is_read(kind: str, checkout: Path) -> None:
     defs = checkout / "mlops_assets" / "defs"
-    file = scaffold(
-        kind, defs / "New-one", checkout, **({"label": "lbl_flight_delay"} if kind == "MonitoredModel" else {})
-    )
+    is_model = kind in MODELS
+    file = scaffold(kind, defs / "New-one", checkout, **({"label": "lbl_flight_delay"} if is_model else {}))
     assert broken_files(defs) == []
-    declared = read_settings(defs, ModelSettings if kind == "MonitoredModel" else SourceSettings)
+    declared = read_settings(defs, ModelSettings if is_model else SourceSettings)
     assert type(declared["new_one"]) is COMPONENTS[kind]
     assert file.read_text().startswith(f"type: mlops_assets.components.{kind}\n")
 

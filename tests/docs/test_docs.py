@@ -21,6 +21,8 @@ from mlops_assets.cli import app
 from mlops_assets.core import settings, settings_sections
 from mlops_assets.core.decide.policy import RetrainPolicy
 from mlops_assets.core.drift import settings as drift_settings
+from mlops_assets.core.settings_fleet import FleetSettings
+from mlops_assets.core.settings_kinds import COMPONENTS
 from mlops_assets.core.sources import pull_settings, stream_settings
 from mlops_assets.core.sources import settings as source_settings
 from mlops_assets.core.stats.metrics import metrics_for
@@ -128,9 +130,14 @@ def nested(kind: Any) -> Iterator[Any]:
 
 
 def test_no_part_of_the_yaml_is_left_out() -> None:
-    kinds = set(settings.COMPONENTS.values())
-    kinds |= {part for kind in settings.COMPONENTS.values() for part in nested(kind)}
-    assert kinds == set(SECTIONS.values())
+    kinds = set(COMPONENTS.values())
+    kinds |= {part for kind in COMPONENTS.values() for part in nested(kind)}
+    assert kinds == {*SECTIONS.values(), FleetSettings}
+    assert {row.field: written(row.default) for row in table("fleets.md", "The fields of a fleet")} == {
+        name: default
+        for name, default in defaults(FleetSettings).items()
+        if name not in settings.ModelSettings.model_fields
+    }
 
 
 def test_the_metrics_of_each_task_are_listed() -> None:
@@ -147,13 +154,14 @@ def test_the_metrics_of_each_task_are_listed() -> None:
         ("README.md", source_settings.SourceSettings),
         ("docs/sources.md", source_settings.SourceSettings),
         ("docs/models.md", settings.ModelSettings),
+        ("docs/fleets.md", FleetSettings),
     ],
 )
 def test_the_examples_are_valid(page: str, kind: Any) -> None:
     block = re.search(r"(?s)```yaml\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"))
     assert block is not None
     document = yaml.safe_load(block[1])
-    assert settings.COMPONENTS[document["type"].rsplit(".", 1)[-1]] is kind
+    assert COMPONENTS[document["type"].rsplit(".", 1)[-1]] is kind
     kind.model_validate(document["attributes"])
 
 

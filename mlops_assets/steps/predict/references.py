@@ -40,7 +40,7 @@ SAMPLE = 5_000
 SEED = 13
 OUTCOMES = 200_000
 """Rows kept of a gate window: CBPE takes 0.1 s to make from as many."""
-LOSS, KEY = "expected_", "key_"
+LOSS, _KEY = "expected_", "key_"
 """Begin the columns of held-out error predictions, and of what a row is found again by."""
 
 
@@ -188,7 +188,7 @@ def write_outcomes(
             frame = frame.assign(**{f"{LOSS}{name}": values for name, values in held_out.items()})
             for name, fitted in models.items():
                 write_bytes(folder / f"{name}.error_model.ubj", fitted.to_bytes())
-    frame = frame.assign(**{f"{KEY}{name}": rows[name].array for name in keys})
+    frame = frame.assign(**{f"{_KEY}{name}": rows[name].array for name in keys})
     lake.write(frame, folder / "outcomes.parquet")
     # The note comes last: outcomes with one are complete.
     write_text(folder / "outcomes.json", json.dumps({"rows": len(frame), "cannot": why}, indent=1))
@@ -210,7 +210,7 @@ def judged_scores(
         The rows in their order, and scores of shape (n,) or (n, k); of neither any where nobody kept them by key.
     """
     path = reference_folder(lake, model, version) / "outcomes.parquet"
-    names = [f"{KEY}{name}" for name in keys]
+    names = [f"{_KEY}{name}" for name in keys]
     kept = pd.read_parquet(path) if path.exists() else pd.DataFrame()
     if not set(names) <= set(kept.columns):
         return rows.iloc[:0], np.empty(0)

@@ -39,7 +39,12 @@ SOURCE: dict[str, Any] = {
     "start": "2013-01-01",
     "contract": {"columns": {"at": {"type": "timestamp"}}},
 }
-BASE = {"MonitoredModel": MODEL, "LandingSource": SOURCE, "StreamSource": {**SOURCE, "stream": {"topic": "t"}}}
+BASE = {
+    "MonitoredModel": MODEL,
+    "MonitoredFleet": {**MODEL, "per": "region"},
+    "LandingSource": SOURCE,
+    "StreamSource": {**SOURCE, "stream": {"topic": "t"}},
+}
 # Texts with lengths in them are read by rules of their own, and have tests of their own.
 OTHER_LENGTHS = {"training.window", "monitoring.window"}
 # Fields that follow from others, and are refused as such.
@@ -78,6 +83,8 @@ FIELDS = [
     for kind, settings in COMPONENTS.items()
     for place, allowed in numbers_of(settings)
     if ".".join(map(str, place)) not in DERIVED
+    # What a fleet shares with a model is the same type.
+    and (kind != "MonitoredFleet" or place[0] not in ModelSettings.model_fields)
 ]
 
 
