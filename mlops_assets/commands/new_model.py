@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 
 from mlops_assets.commands.console import example, say, say_table
+from mlops_assets.core.member_names import member_names
 from mlops_assets.core.record.plain_values import counted
 from mlops_assets.world.home import Home
 from mlops_assets.world.project import PROJECT
@@ -115,7 +116,8 @@ def new_model(
     from mlops_assets.onboarding.asked import Asked
     from mlops_assets.onboarding.files import entities_beside, lines_beyond_columns, refuse_written, render, write
     from mlops_assets.onboarding.landing import land
-    from mlops_assets.onboarding.plan import make_plan
+    from mlops_assets.onboarding.plan import MOST_MEMBERS, make_plan
+    from mlops_assets.world.landed.fleet_values import add_values
     from mlops_assets.world.settings_files import read_settings
 
     PROJECT.require_current()
@@ -142,6 +144,10 @@ def new_model(
     for source, table, at in parts:
         landed = land(table, at, source, home.landing)
         say(f"Landed {counted(landed.rows, 'row')} as {counted(len(landed.written), 'new file')} in {landed.folder}.")
+    if plan.per is not None and plan.per.facts.values:
+        # The landing runs find them, too (all of them, where there are many); known now, they can be replayed at once.
+        members = member_names(name, add_values(home, name, sorted(plan.per.facts.values), most=MOST_MEMBERS))
+        say(f"Members: {', '.join(members.values())}.")
     say(f"\nNext: mlops replay {name}")
 
 

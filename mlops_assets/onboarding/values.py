@@ -261,8 +261,8 @@ def _per(plan: Plan) -> dict[str, str] | None:
     if plan.per is None:
         return None
     facts = plan.per.facts
-    values = counted(facts.distinct, "value")
-    return {"name": plan.per.name, "data_type": _dbt_type(facts, plan.time.name), "values": values}
+    members = counted(facts.distinct, "value")
+    return {"name": plan.per.name, "data_type": _dbt_type(facts, plan.time.name), "members": members}
 
 
 def _staged(column: Column, entity_type: str | None) -> str:

@@ -25,6 +25,7 @@ from mlops_assets.assets.jobs import watching
 from mlops_assets.assets.partitions import span_tags
 from mlops_assets.core.decide.evidence import CheckResult
 from mlops_assets.core.record.entries import Decision, only
+from mlops_assets.core.settings_fleet import MemberSettings
 from mlops_assets.core.time.spans import Span
 from mlops_assets.core.time.windows import Window
 from mlops_assets.pages.replay_wording import headline
@@ -37,6 +38,7 @@ from mlops_assets.steps.watch.windows.summaries import window_checks
 from mlops_assets.world.atomic import write_text
 from mlops_assets.world.files.state_files import read_state
 from mlops_assets.world.home import Home, HomeSettings, working_in
+from mlops_assets.world.landed.fleet_values import take_over
 from mlops_assets.world.platform import Platform
 from mlops_assets.world.record.replayed import SETTINGS, EndedReplay, note_ended
 
@@ -130,6 +132,7 @@ def replay_home(parent: Home, settings: ReplaySettings, *, resume: str | None = 
         return home
     home.configure(HomeSettings(clock="data", landing=str(parent.landing), trials=settings.trials))
     home.prepare()
+    take_over(parent, home)
     write_text(file, wanted)
     return home
 
@@ -146,6 +149,9 @@ class _Replay:
         if settings.model not in models:
             raise ValueError(f"there is no model {settings.model!r}; known: {', '.join(sorted(models))}.")
         self.model = models[settings.model]
+        # A member of a fleet begins as the pooled model, so that this lives beside it, and decides first.
+        pool = [models[self.model.pool]] if isinstance(self.model, MemberSettings) else []
+        self.lived = [*pool, self.model]
         # As the definitions know them: whoever adds a model meanwhile changes what belongs together, not this replay.
         self.jobs = self.platform.landing_jobs(self.model)
         self.watching_job = self.platform.watching_job(self.model)
@@ -277,7 +283,7 @@ class _Replay:
     def _watch(self, period: Window) -> None:
         """What a landing run does after the features: predict and report (online values are brought in at the end)."""
         days = period.days(self.model.timezone)
-        keys = watching(self.model)
+        keys = [key for model in self.lived for key in watching(model)]
         first, last = days[0], days[-1]
         tags = span_tags(Span(first, date.fromordinal(last.toordinal() + 1)))
         request = dg.RunRequest(
@@ -297,7 +303,8 @@ class _Replay:
         self.engine.tick("landing_sensor")
 
     def _retrain(self) -> None:
-        self.engine.decide(self.model)
+        for model in self.lived:
+            self.engine.decide(model)
 
     def _champion_version(self) -> int:
         champion = self.platform.registry.champion(self.model.name)

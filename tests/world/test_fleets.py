@@ -53,10 +53,10 @@ def declare(tmp_path: Path) -> Declare:
 def test_members_are_the_values_that_data_have_brought(home: Home, declare: Declare) -> None:
     defs = declare()
     assert [*read_settings(defs, ModelSettings)] == ["delay"]
-    assert add_values(home, "delay", ["UA", "AA"], most=10) == ["AA", "UA"]
+    assert add_values(home, "delay", ["UA", "AA"], most=10) == ["UA", "AA"]
     assert add_values(home, "delay", ["AA", "B6"], most=10) == ["B6"]
     models = read_settings(defs, ModelSettings)
-    assert [*models] == ["delay", "delay_aa", "delay_ua", "delay_b6"]
+    assert [*models] == ["delay", "delay_ua", "delay_aa", "delay_b6"]
     pool, member = models["delay"], models["delay_ua"]
     assert isinstance(pool, FleetSettings)
     assert isinstance(member, MemberSettings)

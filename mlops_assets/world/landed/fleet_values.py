@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -71,7 +71,7 @@ def values_of(home: Home, fleet: str) -> list[str] | None:
     return read_state(_file(home, fleet), list[str], lost=_LOST)
 
 
-def add_values(home: Home, fleet: str, values: Collection[str], *, most: int) -> list[str]:
+def add_values(home: Home, fleet: str, values: Iterable[str], *, most: int) -> list[str]:
     """Add values to those of a fleet, as long as they are few enough; those that are new.
 
     Raises:
@@ -79,10 +79,18 @@ def add_values(home: Home, fleet: str, values: Collection[str], *, most: int) ->
     """
     with alone(home.root / "locks" / f"fleet-{fleet}.lock"):
         known = values_of(home, fleet)
-        new = sorted(set(values) - set(known or ()))[: max(0, most - len(known or ()))]
+        others = [value for value in dict.fromkeys(values) if value not in set(known or ())]
+        new = others[: max(0, most - len(known or ()))]
         if new or known is None:
             write_text(_file(home, fleet), json.dumps([*(known or ()), *new], ensure_ascii=False, indent=1) + "\n")
     return new
+
+
+def take_over(parent: Home, home: Home) -> None:
+    """Give a home the values that data have brought to the fleets of another."""
+    for fleet in brought_values(parent):
+        if fleet.values:
+            add_values(home, fleet.fleet, fleet.values, most=len(fleet.values))
 
 
 def _file(home: Home, fleet: str) -> Path:
