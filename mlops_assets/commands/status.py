@@ -112,7 +112,7 @@ def _say_sources(overview: Mapping[str, Any]) -> None:
 
 def _say_model(name: str, model: Mapping[str, Any], replayed: Mapping[str, Any] | None) -> None:
     state = f"[{COLOURS[model['state']]}]{model['state']}[/]"
-    say(f"[bold]{escape(name)}[/bold]: {state}, {escape(_champion(model['champion']))}")
+    say(f"[bold]{escape(name)}[/bold]: {state}, {escape(_champion(model['champion'], model['pool']))}")
     say_facts([*_facts(model), *([("Replay", replayed["told"])] if replayed else [])])
 
 
@@ -138,12 +138,15 @@ def _facts(model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "Next", model["next"]
 
 
-def _champion(champion: Mapping[str, Any] | None) -> str:
+def _champion(champion: Mapping[str, Any] | None, pool: str | None) -> str:
     if champion is None:
-        return "no champion yet"
+        return f"part of the pool {pool}" if pool else "no champion yet"
     days, hours = champion["age_days"], champion["lag_hours"]
     age = "" if days is None else f", {days:.0f} days old" if days >= 2 else f", {hours:.0f} hours old"
-    return f"version {champion['version']}{age}"
+    whose = (
+        f"version {champion['pooled']} of the pool {pool}" if champion["pooled"] else f"version {champion['version']}"
+    )
+    return f"{whose}{age}"
 
 
 def _source_row(name: str, source: Mapping[str, Any]) -> Sequence[object]:

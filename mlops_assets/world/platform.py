@@ -49,6 +49,10 @@ GATE_PREVIOUS = "gate_previous"
 """Tag of a version: what the champion before it reached on the same rows."""
 
 
+POOLED = "pooled"
+"""Tag of a version of a member of a fleet that is the pool's: its number there."""
+
+
 FITTED_UNTIL = "fitted_until"
 """Tag of a version: labels known from then on were not seen by it, so it may be judged on them."""
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from mlops_assets.core.models.row_scoring import LONGEST_TEXT, why_not
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.settings_fleet import MemberSettings
 from mlops_assets.serving.engine.alias_watch import Watcher
 from mlops_assets.serving.engine.arms import Arm, Arms, CannotServe, Contract
 from mlops_assets.serving.engine.batching import Together
@@ -73,6 +74,9 @@ class Service:
             return arms
         if model not in self.contracts:
             raise NoModel(f"there is no model {model[:100]!r}; there are: {', '.join(self.contracts)}")
+        settings = self.contracts[model].settings
+        if isinstance(settings, MemberSettings):
+            raise CannotServe(f"{model} is part of the pool, {settings.pool}: ask that model with the same row.")
         raise CannotServe(f"{model} has no champion that can be served. Materialize {model}/champion, or see /readyz.")
 
     def is_long(self, arms: Arms, rows: Sequence[LoggedRow]) -> bool:

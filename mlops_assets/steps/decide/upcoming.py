@@ -88,6 +88,8 @@ def not_loaded_yet(platform: Platform, model: ModelSettings) -> str:
 def _next_window(platform: Platform, model: ModelSettings, known: Mapping[str, Any], now: datetime) -> str:
     """When the next window is judged, and what holds a training back until then."""
     held = "".join(f" {each}" for each in _held(platform, model, known, now))
+    if known["champion"] is None and known["pool"]:
+        return f"It is watched by itself once it has enough rows; each champion of {known['pool']} is a chance."
     if known["champion"] is None:
         if known["last_decision"] is None:
             return "The next tick decides on a first champion."

@@ -17,6 +17,7 @@ from mlops_assets.core.record.entries import Decision, Freeze, Snooze, only
 from mlops_assets.core.record.incidents import Incident
 from mlops_assets.core.record.wording import CANNOT_FIRE
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.settings_fleet import MemberSettings
 from mlops_assets.steps.decide.proposals import proposal_of
 from mlops_assets.steps.decide.upcoming import upcoming
 from mlops_assets.steps.land.lags import SourceLag, lacking, source_lags, view_lags
@@ -29,7 +30,7 @@ from mlops_assets.world.declared_files import looked_at_once
 from mlops_assets.world.home import Home
 from mlops_assets.world.landed.intake import Intake
 from mlops_assets.world.landed.landed_files import unclaimed
-from mlops_assets.world.platform import Platform, fitted_until
+from mlops_assets.world.platform import POOLED, Platform, fitted_until
 
 FORGET_AFTER = timedelta(days=7)
 """An incident of which nothing says that it is over counts as open for a week."""
@@ -193,7 +194,17 @@ def _model(
     }
 
 
-_FIELDS = ("champion", "rollout", "failing", "newest_window", "last_decision", "outdated", "paused", "quarantined")
+_FIELDS = (
+    "champion",
+    "rollout",
+    "failing",
+    "newest_window",
+    "last_decision",
+    "outdated",
+    "paused",
+    "quarantined",
+    "pool",
+)
 _NOTHING = dict.fromkeys((*_FIELDS, "frozen", "snoozed", "proposed", "open_request", "asked", "cannot_fire"))
 _GROUNDS = {
     "data": "quarantined",
@@ -211,6 +222,7 @@ def _known(platform: Platform, model: ModelSettings, now: datetime | None) -> di
     decisions = only(entries, Decision)
     proposed = proposal_of(record, model.name)
     return _NOTHING | {
+        "pool": model.pool if isinstance(model, MemberSettings) else None,
         "champion": _champion(platform, model, now),
         "rollout": rollout_in_words(platform, model) or None,
         "failing": _failing(platform, model),
@@ -276,6 +288,7 @@ def _champion(platform: Platform, model: ModelSettings, now: datetime | None) ->
     age = (now - until).total_seconds() / 86400 if now and until else None
     return {
         "version": version.version,
+        "pooled": int(version.tags[POOLED]) if POOLED in version.tags else None,
         "fitted_until": until,
         "age_days": None if age is None else round(age, 1),
         "lag_hours": None if age is None else round(age * 24, 1),
@@ -320,6 +333,8 @@ def _is_replaced(known: Mapping[str, Any]) -> bool:
 def _quality(known: Mapping[str, Any]) -> str:
     """What is known of how right its predictions are, in a sentence; what only watches its data is named apart."""
     window = known["newest_window"]
+    if known["pool"] and known["champion"] is None:
+        return f"Predicted and watched as part of the pool, {known['pool']}."
     if window is None:
         return "No window has been judged yet."
     if _is_replaced(known):
@@ -336,7 +351,7 @@ def _trouble(name: str, known: Mapping[str, Any], incidents: Sequence[Incident])
     """What is not as it should be, in sentences; nothing of a model that is fine."""
     if known["failing"]:
         yield f"{known['failing']['sentence']} {known['failing']['did']}"
-    elif known["champion"] is None and not known["paused"]:
+    elif known["champion"] is None and not known["paused"] and not known["pool"]:
         yield "It has no champion yet: nothing is predicted."
     window = known["newest_window"] or {"checks": {}, "window": ""}
     for check in window["checks"].values():

@@ -22,10 +22,8 @@ from mlops_assets.steps.predict.references import judged_scores
 from mlops_assets.steps.promote.gate import gate_rows
 from mlops_assets.world.mlflow.registry import ModelVersion
 from mlops_assets.world.model_data import EVENT_TIME, LABEL, ModelData
-from mlops_assets.world.platform import FITTED_UNTIL, GATE_VALUE, Platform, fitted_until, hold
+from mlops_assets.world.platform import FITTED_UNTIL, GATE_VALUE, POOLED, Platform, fitted_until, hold
 
-POOLED = "pooled"
-"""Tag of a version that is the pool's: its number there."""
 GATE_WINDOW = "gate_window"
 
 

@@ -16,10 +16,10 @@ from mlops_assets.core.stats.metrics import metric
 from mlops_assets.core.time.windows import Window
 from mlops_assets.steps.predict.predictions import read_scores
 from mlops_assets.steps.promote.gate import gate_rows
-from mlops_assets.steps.promote.pool import POOLED, follow, is_pooled
+from mlops_assets.steps.promote.pool import follow, is_pooled
 from mlops_assets.world.home import Home
 from mlops_assets.world.model_data import LABEL
-from mlops_assets.world.platform import GATE_VALUE, Platform
+from mlops_assets.world.platform import GATE_VALUE, POOLED, Platform
 from tests.real_slice import COLD_START, WEEKS, World, copy_home, small, working_in
 
 
