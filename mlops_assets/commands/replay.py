@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     by_month = "mlops replay flight_delay --start 2013-04-01 --end 2014-01-01 --every month --report reports"
     app.command(epilog=example(by_month))(replay)
-    app.command(epilog=example("mlops demo", "mlops demo fraud", "mlops demo --trials 2"))(demo)
+    app.command(epilog=example("mlops demo", "mlops demo fraud", "mlops demo fleet", "mlops demo --trials 2"))(demo)
 
 
 def replay(
@@ -107,13 +107,14 @@ def _period(
 
 
 def demo(
-    story: Annotated[Literal["flights", "fraud"], typer.Argument(help="Which of the two.")] = "flights",
+    story: Annotated[Literal["flights", "fraud", "fleet"], typer.Argument(help="Which of the three.")] = "flights",
     trials: Trials = None,
 ) -> None:
     """Land a year of flights, train on January to March, replay April to December, and show where it led.
 
     `fraud`: stream half a year of made-up card payments, with changes on known days, train on seven weeks, replay
-    sixteen. Both work in the main home. Stopped and started again, they go on.
+    sixteen. `fleet`: a model per airline on half a year of flights, beside a pooled one. All work in the main home.
+    Stopped and started again, they go on.
     """
     home = Home.from_environment()
     if up := running.of(home):
@@ -123,6 +124,8 @@ def demo(
         )
     if story == "fraud":
         from mlops_assets.simulate.fraud_demo import demo_fraud as run
+    elif story == "fleet":
+        from mlops_assets.simulate.fleet_demo import demo_fleet as run
     else:
         from mlops_assets.simulate.demo import demo as run
 
@@ -160,10 +163,12 @@ def shown_progress(home: Home, name: str = "replay") -> Iterator[Callable[[str, 
 
 
 def _say_result(replayed: Replayed) -> None:
-    from mlops_assets.pages.replay_console import console_table
+    from mlops_assets.pages.replay_console import console_table, members_table
     from mlops_assets.pages.replay_wording import not_judged_told, set_aside_told
 
     Terminal().print(console_table(replayed.result, details=replayed.details))
+    if replayed.result.get("members"):
+        Terminal().print(members_table(replayed.result))
     for sentence in not_judged_told(replayed.result, details=replayed.details):
         say(escape(sentence))
     set_aside = set_aside_told(replayed.result)

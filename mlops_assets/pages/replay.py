@@ -15,7 +15,14 @@ from mlops_assets.core.record.plain_values import counted, metric_name
 from mlops_assets.pages.palette import DARK, FONT, LIGHT
 from mlops_assets.pages.rendering import template
 from mlops_assets.pages.replay_charts import MARKS, lives_chart, ticks, volume_chart
-from mlops_assets.pages.replay_tables import check_rows, drift_windows, heat_rows, window_ticks
+from mlops_assets.pages.replay_tables import (
+    MEMBER_HEADS,
+    check_rows,
+    drift_windows,
+    heat_rows,
+    member_rows,
+    window_ticks,
+)
 from mlops_assets.pages.replay_wording import (
     ACTIONS,
     COLUMNS,
@@ -25,6 +32,7 @@ from mlops_assets.pages.replay_wording import (
     duration_told,
     is_surely_ahead,
     means_told,
+    members_told,
     not_judged_told,
     number_told,
     set_aside_told,
@@ -56,7 +64,8 @@ def render(replay: Mapping[str, Any], *, details: Mapping[str, Any]) -> str:
             of the lives `static`, `auto`, `always` and `newest`, `checks` name -> passed, `decision`, `rule`,
             `reason`, `retrained`, `promoted`, `champion_version` (the version that scored the period),
             `verdict_reason`, `not_judged`), `summary`, `quarantine` (`source`, `grain`, `partition`, `reason`,
-            `folder`), and optionally `changes` (see `changes.when_noticed`). None stands for what is not
+            `folder`), and optionally `changes` (see `changes.when_noticed`) and
+            `members` (see `members.members_lived`). None stands for what is not
             known, e.g. the metric of a period without labels.
         details: what the page tells besides, all optional: `drift` (a list of `period`, `feature`, `psi`;
             `period` is a period's label, or a monitoring window's where those are others), `versions` and
@@ -94,6 +103,9 @@ def render(replay: Mapping[str, Any], *, details: Mapping[str, Any]) -> str:
             *_linked(set_aside_told(replay), details),
         ],
         changes=_changes(replay.get("changes") or ()),
+        members=member_rows(replay),
+        member_heads=MEMBER_HEADS,
+        members_told=members_told(replay),
         decisions=_decisions(periods),
         ticks=ticks(periods),
         long=len(periods) > _LONG,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.core.record.plain_values import metric_name
 from mlops_assets.pages.replay_charts import NAMES
+from mlops_assets.pages.replay_tables import MEMBER_HEADS, member_rows
 from mlops_assets.pages.replay_wording import (
     ACTIONS,
     COLUMNS,
@@ -18,6 +19,7 @@ from mlops_assets.pages.replay_wording import (
     best_life,
     decimals,
     headline,
+    members_told,
     number_told,
     version_told,
     with_outcomes,
@@ -71,4 +73,21 @@ def console_table(replay: Mapping[str, Any], *, details: Mapping[str, Any] = Map
             Text(decision, style=styles.get(p["outcome"], "")),
             Text(version_told(p.get("champion_version"))),
         )
+    return table
+
+
+def members_table(replay: Mapping[str, Any]) -> Table:
+    """The members of a fleet for a terminal."""
+    from rich.box import SIMPLE
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=f"{replay['model']}: members, mean {metric_name(replay['metric'])}", caption=members_told(replay),
+        title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False,
+    )  # fmt: skip
+    for number, heading in enumerate(MEMBER_HEADS):
+        table.add_column(heading, justify="right" if number in (1, 4, 5) else "left")
+    for cells in member_rows(replay):
+        table.add_row(*map(Text, cells))
     return table

@@ -1,4 +1,4 @@
-"""The tables of a replay's page that have a column for each period: drift by feature, and checks.
+"""The tables of a replay's page: drift by feature and checks, with a column for each period; the members of a fleet.
 
 Here: their rows. Not here: the page (`replay`), its charts (`replay_charts`).
 """
@@ -10,6 +10,7 @@ from typing import Any
 
 from mlops_assets.pages.palette import PSI_LEVELS
 from mlops_assets.pages.replay_charts import ticks
+from mlops_assets.pages.replay_wording import NO_FIGURE, decimals, number_told
 
 HEAT_STEPS = (0.05, *PSI_LEVELS, 0.5, 1.0)
 """Borders of the heat map's colours; the hue begins at 0.1, the customary first level of the PSI."""
@@ -72,3 +73,23 @@ def check_rows(periods: Sequence[Mapping[str, Any]]) -> list[tuple[str, int, lis
             cells.append((kind, glyph, f"{name}, {p['label']}: {word}"))
         out.append((name, sum(p["checks"].get(name) is False for p in periods), cells))
     return out
+
+
+MEMBER_HEADS = ("member", "labelled rows", "answered by", "trained", "own", "pool")
+_STATES = {"pool": "the pool", "pooled": "the pool, watched by itself"}
+
+
+def member_rows(replay: Mapping[str, Any]) -> list[list[str]]:
+    """A row of cells for each member of a fleet, in the order of `MEMBER_HEADS`; none without members."""
+    places = decimals(replay)
+    return [
+        [
+            str(each["value"]),
+            f"{each['rows']:,}",
+            _STATES.get(each["state"], f"its own since {each['left']}"),
+            f"{each['trainings']}, {each['promotions']} promoted" if each["trainings"] else NO_FIGURE,
+            number_told(each["own"], places),
+            number_told(each["pool"], places),
+        ]
+        for each in replay.get("members") or ()
+    ]

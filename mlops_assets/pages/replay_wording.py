@@ -310,3 +310,17 @@ def duration_told(seconds: float | None) -> str:
         return ""
     whole = round(seconds)
     return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{seconds:.1f} s"
+
+
+def members_told(replay: Mapping[str, Any]) -> str:
+    """What became of the members of a fleet, in a sentence; empty without any."""
+    members: Sequence[Mapping[str, Any]] = replay.get("members") or ()
+    if not members:
+        return ""
+    own, watched = (sum(each["state"] == state for each in members) for state in ("own", "pooled"))
+    trained = sum(each["trainings"] for each in members)
+    return (
+        f"Of {counted(len(members), 'member')} {own} left the pool for a better model of their own, {watched} are "
+        f"watched by themselves and {len(members) - own - watched} as part of the pool; "
+        f"{counted(trained, 'training')} in all."
+    )

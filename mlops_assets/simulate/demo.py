@@ -13,6 +13,7 @@ from pathlib import Path
 import dagster as dg
 
 from mlops_assets.core.record.entries import Pause, Resume
+from mlops_assets.core.settings_fleet import MemberSettings
 from mlops_assets.landing.nycflights13 import land
 from mlops_assets.simulate.engine import Engine
 from mlops_assets.simulate.replay import Progress, Replayed, replay
@@ -91,8 +92,8 @@ def leave_others_alone(home: Home, model: str) -> None:
     """
     platform = Platform.of(home)
     record = platform.ledger.record
-    for name in platform.models():
-        if name == model:
+    for name, settings in platform.models().items():
+        if name == model or (isinstance(settings, MemberSettings) and settings.pool == model):
             paused = record.standing(name, Pause)
             if paused is not None and paused.by == BY:
                 record.note(name, Resume, by=BY, reason="this demo shows it")

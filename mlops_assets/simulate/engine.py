@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.assets.retrain_sensor import SENSOR as RETRAIN_SENSOR
-from mlops_assets.assets.retrain_sensor import Deciding
+from mlops_assets.assets.retrain_sensor import Deciding, build_retrain_sensor
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.world.mlflow.run_status import settle
 
@@ -68,7 +68,10 @@ class Engine:
 
     def requests(self, sensor: str) -> tuple[list[dg.RunRequest], str]:
         """Evaluate a sensor once: the runs it asks for that no run answers yet, and why it asks for none."""
-        definition = self.definitions.get_sensor_def(sensor)
+        return self._evaluate(self.definitions.get_sensor_def(sensor))
+
+    def _evaluate(self, definition: dg.SensorDefinition) -> tuple[list[dg.RunRequest], str]:
+        sensor = definition.name
         resources = {key: self._resources[key] for key in definition.required_resource_keys}
         repository = self.definitions.get_repository_def()
         with dg.build_sensor_context(
@@ -107,6 +110,16 @@ class Engine:
         look = Deciding(self._resources["platform"], self.instance).look(model)
         asked = self._unanswered(RETRAIN_SENSOR, [look.request] if look.request else [])
         return Tick(RETRAIN_SENSOR, tuple(self.execute(request) for request in asked), look.sentence)
+
+    def decide_all(self, models: Sequence[ModelSettings]) -> Tick:
+        """One tick of the retrain sensor over these models, whoever else is declared, and the runs that it asks for.
+
+        Raises:
+            RunFailed: a run failed.
+        """
+        declared = {model.name: model for model in models}
+        asked, skipped = self._evaluate(build_retrain_sensor(lambda _: declared))
+        return Tick(RETRAIN_SENSOR, tuple(self.execute(request) for request in asked), skipped)
 
     def execute(
         self, request: dg.RunRequest, *, only: Sequence[dg.AssetKey] | None = None

@@ -25,15 +25,17 @@ from mlops_assets.assets.jobs import watching
 from mlops_assets.assets.partitions import span_tags
 from mlops_assets.core.decide.evidence import CheckResult
 from mlops_assets.core.record.entries import Decision, only
-from mlops_assets.core.settings_fleet import MemberSettings
+from mlops_assets.core.settings_fleet import FleetSettings, MemberSettings
 from mlops_assets.core.time.spans import Span
 from mlops_assets.core.time.windows import Window
 from mlops_assets.pages.replay_wording import headline
 from mlops_assets.simulate.changes import KnownChange, when_noticed
 from mlops_assets.simulate.engine import Engine, RunFailed
 from mlops_assets.simulate.lives import Lives
+from mlops_assets.simulate.members import members_lived
 from mlops_assets.simulate.replay_settings import ReplaySettings, periods_of, steps_of
 from mlops_assets.simulate.story import Story, key_of
+from mlops_assets.steps.predict.fleet_members import note_members
 from mlops_assets.steps.watch.windows.summaries import window_checks
 from mlops_assets.world.atomic import write_text
 from mlops_assets.world.files.state_files import read_state
@@ -150,8 +152,8 @@ class _Replay:
             raise ValueError(f"there is no model {settings.model!r}; known: {', '.join(sorted(models))}.")
         self.model = models[settings.model]
         # A member of a fleet begins as the pooled model, so that this lives beside it, and decides first.
-        pool = [models[self.model.pool]] if isinstance(self.model, MemberSettings) else []
-        self.lived = [*pool, self.model]
+        self.before = [models[self.model.pool]] if isinstance(self.model, MemberSettings) else []
+        self.members: list[MemberSettings] = []
         # As the definitions know them: whoever adds a model meanwhile changes what belongs together, not this replay.
         self.jobs = self.platform.landing_jobs(self.model)
         self.watching_job = self.platform.watching_job(self.model)
@@ -172,6 +174,7 @@ class _Replay:
         """Prepare, bootstrap, live through the periods, score the lives."""
         self.progress("taking in the files and building features", 0, self.steps)
         self._build(self.periods[-1].end if not self.settings.faithful else self.periods[0].start)
+        self._bring_members()
         self._bootstrap()
         lives = Lives(self.platform, self.model, self.folder / "lives", trained_at=self.periods[0].start)
         with closing(lives):
@@ -186,7 +189,10 @@ class _Replay:
             failing, decided = state.get("failing", {}), state.get("decided", {})
             story = Story(self.platform, self.model, self.periods, self.left_out, failing, decided)
             scored = lives.scores(self.periods, as_of=story.known_by())
-            return story.result(scored), story.details(asdict(self.settings), scored)
+            result = story.result(scored)
+            if self.members:
+                result["members"] = members_lived(self.platform, self.members, self.periods, as_of=story.known_by())
+            return result, story.details(asdict(self.settings), scored)
 
     def _at(self, moment: datetime) -> None:
         """Move the clock of the replay's home."""
@@ -232,6 +238,21 @@ class _Replay:
         intakes = self.platform.sources.intakes()
         return {(name, key) for name, intake in intakes.items() for key in intake.record.quarantined()}
 
+    def _bring_members(self) -> None:
+        """Live with the members of a fleet that data have brought until now; what is new has to be loaded."""
+        if not isinstance(self.model, FleetSettings):
+            return
+        days = list(self.platform.lake.partitions("labels", self.model.label.model))
+        until = self.platform.now(self.model).astimezone(self.model.zone).date()
+        note_members(self.platform, self.model, [day for day in days if day < until])
+        models = self.platform.models().values()
+        members = [each for each in models if isinstance(each, MemberSettings) and each.pool == self.model.name]
+        if {member.name for member in members} - {member.name for member in self.members}:
+            from mlops_assets.definitions import build_definitions
+
+            self.engine = Engine(build_definitions(self.home), self.engine.instance)
+        self.members = members
+
     def _bootstrap(self) -> None:
         """The first champion, trained on all that is known when it comes to be; what lies before is left out.
 
@@ -275,6 +296,7 @@ class _Replay:
         else:
             self._watch(period)
         self.engine.tick("freshness_sensor")
+        self._bring_members()
         self._retrain()
         if period != self.periods[-1]:
             lives.leave(period)
@@ -283,7 +305,7 @@ class _Replay:
     def _watch(self, period: Window) -> None:
         """What a landing run does after the features: predict and report (online values are brought in at the end)."""
         days = period.days(self.model.timezone)
-        keys = [key for model in self.lived for key in watching(model)]
+        keys = [key for model in (*self.before, self.model, *self.members) for key in watching(model)]
         first, last = days[0], days[-1]
         tags = span_tags(Span(first, date.fromordinal(last.toordinal() + 1)))
         request = dg.RunRequest(
@@ -303,8 +325,10 @@ class _Replay:
         self.engine.tick("landing_sensor")
 
     def _retrain(self) -> None:
-        for model in self.lived:
+        for model in (*self.before, self.model):
             self.engine.decide(model)
+        if self.members:
+            self.engine.decide_all(self.members)
 
     def _champion_version(self) -> int:
         champion = self.platform.registry.champion(self.model.name)

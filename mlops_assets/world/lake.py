@@ -159,13 +159,13 @@ class Lake:
 
         return parquet.read_steady(files, read)
 
-    def texts(self, *parts: str, column: str, days: Collection[date] | None = None) -> list[str]:
-        """The values that a column has in some partitions, or in all of them, as texts; sorted, without missing ones.
+    def texts(self, *parts: str, column: str, days: Collection[date]) -> list[str]:
+        """The values that a column has in some partitions, as texts; sorted, without missing ones.
 
         Raises:
             LookupError: there are partitions, and none has such a column.
         """
-        files = [path for day, path in self.partitions(*parts).items() if days is None or day in days]
+        files = [path for day, path in self.partitions(*parts).items() if day in days]
         if not files:
             return []
         value = f"cast({quoted(column)} as varchar)"

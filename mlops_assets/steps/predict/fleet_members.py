@@ -51,18 +51,20 @@ class BroughtMembers:
 
 
 def note_members(platform: Platform, fleet: FleetSettings, days: Collection[date]) -> BroughtMembers:
-    """Keep the values of a fleet's column that the rows of these days bring; in a new home, those of all days.
+    """Keep the values of a fleet's column that the rows of these days bring; the first time, those of all days before.
 
     Raises:
         WrongSetting: the label model has no such column.
         DamagedFile: what was kept before cannot be read.
     """
     nothing = BroughtMembers([], [], fleet.most)
-    if fleet.values is not None:
+    if fleet.values is not None or not days:
         return nothing
     refuse_unknown_columns(fleet, platform.catalogue)
     home, known = platform.home, values_of(platform.home, fleet.name)
-    values = platform.lake.texts("labels", fleet.label.model, column=fleet.per, days=None if known is None else days)
+    if known is None:
+        days = [day for day in platform.lake.partitions("labels", fleet.label.model) if day <= max(days)]
+    values = platform.lake.texts("labels", fleet.label.model, column=fleet.per, days=days)
     # An empty text names nobody: such rows stay with the pooled model, like those without a value.
     values = [value for value in values if value.strip()]
     if not set(values) - set(known or ()):

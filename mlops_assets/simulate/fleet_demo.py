@@ -1,0 +1,40 @@
+"""The third demo: a model per airline on half a year of flights, some of which stay with the pooled one.
+
+Here: what is landed and replayed. Not here: the replay (`replay`), what became of the members (`members`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+from mlops_assets.landing.nycflights13 import land
+from mlops_assets.simulate.demo import LAST_DAY, come_to_rest, leave_others_alone, replay_steps, stages_of
+from mlops_assets.simulate.replay import Progress, Replayed, replay
+from mlops_assets.simulate.replay_settings import ReplaySettings
+from mlops_assets.world.home import Home
+
+FLEET = "carrier_delay"
+FROM, TO = date(2013, 4, 1), date(2013, 10, 1)
+TRIALS = 1
+"""Of a training: there are as many trainings as there are members that ask for one."""
+
+
+def demo_fleet(*, home: Home, trials: int | None = None, progress: Progress = lambda *_: None) -> Replayed:
+    """Land the year, train the pooled model on January to March, replay April to September by month.
+
+    Args:
+        home: the main home; it gets the data clock, so that it is quiet afterwards.
+        trials: Optuna trials of a training.
+        progress: told how far it is.
+    """
+    settings = ReplaySettings(model=FLEET, start=FROM, end=TO, every="month", trials=trials or TRIALS)
+    home.configure(replace(home.settings, clock="data", trials=settings.trials))
+    home.prepare()
+    stages = stages_of(progress, (1, replay_steps(settings, home), 1))
+    next(stages)("landing a year of flights", 0, 1)
+    land(home.landing, LAST_DAY)
+    leave_others_alone(home, FLEET)
+    replayed = replay(settings, home=home, report=home.root / "reports" / "demo_fleet", progress=next(stages))
+    come_to_rest(home, next(stages))
+    return replayed
