@@ -79,6 +79,11 @@ class Revisions:
         return self._stamps[key]
 
 
+def stamp_of_files(*files: Path) -> str:
+    """Changes when one of these files does, or something below one of these tables."""
+    return _digest([_stamp(os.fspath(file)) for file in files])
+
+
 def _digest(*parts: object) -> str:
     return blake2b(repr(parts).encode(), digest_size=8).hexdigest()
 
