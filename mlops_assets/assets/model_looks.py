@@ -4,7 +4,6 @@ Here: looking at those alone of which something was written since, one model's m
 a look does (`retrain_sensor`, `rollout_assets`), whether something was written (`steps.decide.revisions`).
 """
 
-import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +21,7 @@ from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.declared_files import looked_at_once
 from mlops_assets.world.platform import Platform
 from mlops_assets.world.record.chain import DamagedRecord
+from mlops_assets.world.record.kept_looks import KeptLooks
 
 DeclaredModels = Callable[[Platform], Mapping[str, ModelSettings]]
 _TOLD = 20
@@ -48,6 +48,21 @@ class Look:
 
 
 @dataclass(frozen=True)
+class Round:
+    """What came of one tick.
+
+    Attributes:
+        looks: at the models with news.
+        left: the models that it had no time for.
+        seen: of those that rest, for the next tick.
+    """
+
+    looks: Mapping[str, Look]
+    left: tuple[str, ...]
+    seen: Mapping[str, Rested]
+
+
+@dataclass(frozen=True)
 class Tick:
     """Looks at the models of a home, by one sensor.
 
@@ -65,43 +80,56 @@ class Tick:
 
     @looked_at_once()
     def over(self, context: dg.SensorEvaluationContext, declared: DeclaredModels) -> dg.SensorResult:
-        """Look at each of the declared models that is loaded and has news.
-
-        What was seen of those that rest stands in the cursor.
-        """
-        before: dict[str, Rested] = json.loads(context.cursor) if context.cursor else {}
+        """Look at each of the declared models that is loaded and has news."""
         loaded = {
             name: model
             for name, model in declared(self.platform).items()
             if is_loaded(context, dg.AssetKey([name, self.asset]))
         }
-        revisions, looks, seen = Revisions(self.platform), dict[str, Look](), dict[str, Rested]()
-        until, left = time.monotonic() + MOST_SECONDS, 0
-        for name, model in loaded.items():
+        kept = KeptLooks(self.platform.home, self.asset)
+        done = self.round(loaded, kept.read(context.cursor), Revisions(self.platform).of)
+        requests = [look.request for look in done.looks.values() if look.request is not None]
+        said = None if requests else self.platform.home.said("\n".join(_in_short(done, of=len(loaded))))
+        cursor = kept.write(done.seen, context.cursor)
+        return dg.SensorResult(run_requests=requests, skip_reason=said, cursor=cursor)
+
+    def round(
+        self, models: Mapping[str, ModelSettings], before: Mapping[str, Rested], stamp: Callable[[ModelSettings], str]
+    ) -> Round:
+        """Look at each of these models that has news.
+
+        Args:
+            models: by name.
+            before: what was seen of them, by name.
+            stamp: changes whenever something does that a look stands on.
+        """
+        looks, seen, left = dict[str, Look](), dict[str, Rested](), list[str]()
+        until = time.monotonic() + MOST_SECONDS
+        for name, model in models.items():
             if looks and time.monotonic() > until:
                 # What is known of it stays, so that it is still due: the next tick goes on.
                 seen |= {name: before[name]} if name in before else {}
-                left += 1
+                left.append(name)
                 continue
-            look, stamp = self._safely(model, revisions, before.get(name))
+            look, at_first = self._safely(model, stamp, before.get(name))
             if look is None:
                 seen[name] = before[name]
                 continue
             looks[name] = look
             if look.rests:
-                seen[name] = stamp, look.again_at.isoformat() if look.again_at else None
-        requests = [look.request for look in looks.values() if look.request is not None]
-        said = None if requests else self.platform.home.said("\n".join(_in_short(looks, of=len(loaded), left=left)))
-        return dg.SensorResult(run_requests=requests, skip_reason=said, cursor=json.dumps(seen, sort_keys=True))
+                seen[name] = at_first, look.again_at.isoformat() if look.again_at else None
+        return Round(looks, tuple(left), seen)
 
-    def _safely(self, model: ModelSettings, revisions: Revisions, before: Rested | None) -> tuple[Look | None, str]:
+    def _safely(
+        self, model: ModelSettings, stamp: Callable[[ModelSettings], str], before: Rested | None
+    ) -> tuple[Look | None, str]:
         """Look at a model with news, None without; what goes wrong is told and keeps nobody from the others."""
         key = f"undecided/{model.name}/{self.asset}"
         try:
             # Before the look: what is written while it lasts is news at the next tick.
-            stamp = revisions.of(model)
-            if not is_due(before, stamp, datetime.now(UTC)):
-                return None, stamp
+            at_first = stamp(model)
+            if not is_due(before, at_first, datetime.now(UTC)):
+                return None, at_first
             look = self.look(model)
         except DamagedRecord as error:
             # The alert sensor has it as an incident of its own.
@@ -120,20 +148,20 @@ class Tick:
             return Look(f"Nothing could be decided: {why}"), ""
         if key in self._open_incidents:
             self.alerts.end(key, "it could be looked at again.")
-        return look, stamp
+        return look, at_first
 
     @cached_property
     def _open_incidents(self) -> set[str]:
         return {incident.key for incident in self.alerts.incidents.state().open}
 
 
-def _in_short(looks: Mapping[str, Look], *, of: int, left: int) -> Iterator[str]:
+def _in_short(done: Round, *, of: int) -> Iterator[str]:
     """What a tick says that starts nothing."""
-    if not looks:
+    if not done.looks:
         yield f"Nothing new for {counted(of, 'model')}; mlops status says what each waits for."
-    for name, look in list(looks.items())[:_TOLD]:
+    for name, look in list(done.looks.items())[:_TOLD]:
         yield look.sentence if of == 1 else f"{name}: {look.sentence}"
-    if len(looks) > _TOLD:
-        yield f"And {len(looks) - _TOLD:,} more."
-    if left:
-        yield f"The next tick goes on with {counted(left, 'model')}."
+    if len(done.looks) > _TOLD:
+        yield f"And {len(done.looks) - _TOLD:,} more."
+    if done.left:
+        yield f"The next tick goes on with {counted(len(done.left), 'model')}."

@@ -6,15 +6,18 @@ says (`core.record.outgoing`).
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import dagster as dg
 
 from mlops_assets.assets.platform.sensors import ON
 from mlops_assets.core.record.outgoing import EventKind, of_drift, of_entry
 from mlops_assets.core.record.plain_values import counted
+from mlops_assets.steps.decide.revisions import stamp_of_files
 from mlops_assets.steps.watch.windows.summaries import WindowSummary, summaries
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.alerts.webhooks import URLS, Next, Reached, Sent, Webhooks
+from mlops_assets.world.declared_files import looked_at_once
 from mlops_assets.world.platform import Platform
 
 PATIENCE = timedelta(hours=1)
@@ -27,6 +30,7 @@ _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
     default_status=ON,
     description=f"Tells the receivers of {URLS} what happens: decisions, promotions, rejections, rollbacks, drift.",
 )
+@looked_at_once()
 def webhook_sensor(
     context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform], alerts: Alerts
 ) -> dg.SkipReason:
@@ -39,7 +43,7 @@ def webhook_sensor(
         return dg.SkipReason(str(error))
     if not webhooks.urls:
         return dg.SkipReason(f"No receiver: {URLS} is not set.")
-    sent = webhooks.deliver(lambda reached, kinds: _after(platform, reached, kinds), _now(platform))
+    sent = webhooks.deliver(partial(_after, platform), partial(_now, platform))
     for each in sent:
         _tell(alerts, each)
     return dg.SkipReason(". ".join(_in_words(each) for each in sent))
@@ -48,6 +52,9 @@ def webhook_sensor(
 def _after(platform: Platform, reached: Reached, kinds: frozenset[EventKind]) -> Iterator[Next]:
     """What comes after a place, model by model: what has drifted, then what was made of it, in the record's order."""
     for model in platform.models():
+        # Before they are read: what is written in between is news at the next tick.
+        if (stamp := _stamp(platform, model)) == reached.files.get(model):
+            continue
         if platform.ledger.record.damage(model):
             continue  # It is an incident of its own, and hides no other model.
         # Read first: the windows that a decision rests on were there before it.
@@ -69,18 +76,30 @@ def _after(platform: Platform, reached: Reached, kinds: frozenset[EventKind]) ->
             of_record = of_entry(entry, number)
             reached = reached.past_entry(model, number)
             yield of_record if of_record and of_record.kind in kinds else None, reached
+        reached = reached.past_files(model, stamp)
+        yield None, reached
+
+
+def _stamp(platform: Platform, model: str) -> str:
+    """Changes when something is put on a model's record or its drift is judged."""
+    record = platform.ledger.record
+    return stamp_of_files(record.file(model), record.head_file(model), platform.lake.folder("reports", model, "drift"))
 
 
 def _now(platform: Platform) -> Reached:
     """The place at which nothing is new."""
     entries: dict[str, int] = {}
     windows: dict[str, datetime] = {}
+    files: dict[str, str] = {}
     for model in platform.models():
-        if not platform.ledger.record.damage(model):
+        files[model] = _stamp(platform, model)
+        if platform.ledger.record.damage(model):
+            files.pop(model)
+        else:
             entries[model] = len(platform.ledger.entries(model))
         ends = [window.end for window in summaries(platform.lake, model, "drift", WindowSummary)]
         windows[model] = max(ends, default=_BEGINNING)
-    return Reached(entries, windows)
+    return Reached(entries, windows, files=files)
 
 
 def _tell(alerts: Alerts, sent: Sent) -> None:

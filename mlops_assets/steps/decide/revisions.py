@@ -38,8 +38,9 @@ class Revisions:
         """Look at what is shared by all: settings, dbt's models, the home, aliases of versions."""
         self._platform = platform
         self._lake = os.fspath(platform.home.lake)
+        self._record, self._runs = platform.ledger.record, TrainingRuns(platform.home.root)
         self._stamps: dict[str, _Stamp] = {}
-        self._sources: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._sources: dict[tuple[str, ...], list[str]] = {}
         self._aliases = platform.registry.aliases()
         shared: list[str | Path] = [
             platform.home.settings_file,
@@ -50,24 +51,27 @@ class Revisions:
 
     def of(self, model: ModelSettings) -> str:
         """Changes whenever something does that a decision on the model may stand on."""
-        platform, lake, name = self._platform, self._lake, model.name
+        lake, name = self._lake, model.name
         files: list[str | Path] = [
-            platform.ledger.file(name),
-            TrainingRuns(platform.home.root).file(name),
+            self._record.file(name),
+            self._record.head_file(name),
+            self._runs.file(name),
             f"{lake}/models/{name}",
             f"{lake}/labels/{model.label.model}",
-            *platform.pipeline_places(model),
+            *self._platform.pipeline_places(model),
+            *self._files_of_sources(model),
         ]
-        for source in self._sources_of(model):
-            files += [TakenRecord(platform.home, source).file, f"{lake}/raw/{source}"]
         stamps = [self._of(file) for file in files]
         pool = self._aliases.get(model.pool, {}) if isinstance(model, MemberSettings) else {}
         return _digest(self._shared, self._aliases.get(name, {}), pool, stamps, _below(f"{lake}/reports/{name}"))
 
-    def _sources_of(self, model: ModelSettings) -> tuple[str, ...]:
+    def _files_of_sources(self, model: ModelSettings) -> list[str]:
+        """What was taken in of each source of a model, and its table: as a rule several models read the same."""
         read = (*model.features, model.label.model)
         if read not in self._sources:
-            self._sources[read] = tuple(sorted(self._platform.catalogue.sources_of(read)))
+            sources, home = sorted(self._platform.catalogue.sources_of(read)), self._platform.home
+            taken = [os.fspath(TakenRecord(home, source).file) for source in sources]
+            self._sources[read] = [*taken, *(f"{self._lake}/raw/{source}" for source in sources)]
         return self._sources[read]
 
     def _of(self, path: str | Path) -> _Stamp:
@@ -75,6 +79,11 @@ class Revisions:
         if key not in self._stamps:
             self._stamps[key] = _stamp(key)
         return self._stamps[key]
+
+
+def stamp_of_files(*files: Path) -> str:
+    """Changes when one of these files does, or something below one of these tables."""
+    return _digest([_stamp(os.fspath(file)) for file in files])
 
 
 def _digest(*parts: object) -> str:

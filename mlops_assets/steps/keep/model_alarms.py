@@ -47,10 +47,18 @@ HELD_BACK = ("data", "frozen", "paused", "cannot_judge", "budget")
 Alarm = dict[str, Any]
 """Arguments of `Alerts.send`; `asset` in place of `run`: the run that made that asset last."""
 FAILING_KEY = "failing/"
+BROKEN_RECORD = "broken-record"
+"""Section of the runbook."""
 PREFIXES = (
-    FAILING_KEY, "performance/", "drift/", "classes/", "worse-champion/", "broken-record/", "approval/", "rollout/",
+    FAILING_KEY, "performance/", "drift/", "classes/", "worse-champion/", f"{BROKEN_RECORD}/", "approval/", "rollout/",
 )  # fmt: skip
 """How the keys of these alarms begin."""
+
+
+def model_of(key: str) -> str:
+    """The model that the key of an alarm names; empty where it is the key of something else."""
+    kind, _, subject = key.partition("/")
+    return subject.partition(".")[0] if f"{kind}/" in PREFIXES else ""
 
 
 def model_alarms(platform: Platform, model: ModelSettings) -> list[Alarm]:
@@ -244,11 +252,11 @@ def _proposal(platform: Platform, model: str) -> Alarm | None:
 
 def _broken_record(model: str, error: str) -> Alarm:
     return {
-        "key": f"broken-record/{model}",
-        "incident": f"broken-record-{model}-{error}"[:200],
+        "key": f"{BROKEN_RECORD}/{model}",
+        "incident": f"{BROKEN_RECORD}-{model}-{error}"[:200],
         "severity": "page",
         "happened": f"The record of {model} cannot be read.",
         "did": "It makes no decision for this model until it can; the champion stays, other models go on.",
         "do": error,
-        "runbook": "broken-record",
+        "runbook": BROKEN_RECORD,
     }

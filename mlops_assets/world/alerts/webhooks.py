@@ -53,11 +53,13 @@ class Reached(msgspec.Struct, frozen=True):
         entries: model -> entries of its record that were told or passed over.
         windows: model -> end of the newest window whose drift was told or passed over.
         refusing: since when it takes nothing; None while it does.
+        files: model -> stamp of its files of which nothing is left to be told.
     """
 
     entries: dict[str, int] = {}
     windows: dict[str, datetime] = {}
     refusing: datetime | None = None
+    files: dict[str, str] = {}
 
     def past_entry(self, model: str, number: int) -> Reached:
         """One entry further in a model's record."""
@@ -66,6 +68,10 @@ class Reached(msgspec.Struct, frozen=True):
     def past_window(self, model: str, end: datetime) -> Reached:
         """One window further."""
         return msgspec.structs.replace(self, windows={**self.windows, model: end})
+
+    def past_files(self, model: str, stamp: str) -> Reached:
+        """At the end of what a model's files say."""
+        return msgspec.structs.replace(self, files={**self.files, model: stamp})
 
 
 Next = tuple[Outgoing | None, Reached]
@@ -165,12 +171,14 @@ class Webhooks:
             raise ValueError(f"{SECRET} signs no webhook: {remedy}. Nothing is sent.")
         return str(Webhook(key).sign(id, at, body))
 
-    def deliver(self, after: Callable[[Reached, frozenset[EventKind]], Iterator[Next]], start: Reached) -> list[Sent]:
+    def deliver(
+        self, after: Callable[[Reached, frozenset[EventKind]], Iterator[Next]], start: Callable[[], Reached]
+    ) -> list[Sent]:
         """Send what each receiver has not had, until a round's time is over.
 
         Args:
             after: what comes after a place in the record, in order.
-            start: where a receiver begins that was never sent anything: it is not told the past.
+            start: gives where a receiver begins that was never sent anything: it is not told the past.
         """
         share = ROUND_SECONDS / max(len(self.urls), 1)
         return [self._deliver(url, after, start, time.monotonic() + share) for url in self.urls]
@@ -179,14 +187,15 @@ class Webhooks:
         self,
         url: str,
         after: Callable[[Reached, frozenset[EventKind]], Iterator[Next]],
-        start: Reached,
+        start: Callable[[], Reached],
         until: float,
     ) -> Sent:
         receiver, host = _receiver_of(url), place_of(url)
-        reached, taken = self.reached(receiver), 0
-        if reached is None:
-            self._write(receiver, start)
+        before, taken = self.reached(receiver), 0
+        if before is None:
+            self._write(receiver, start())
             return Sent(receiver, host, 0)
+        reached = before
         for event, then in after(reached, self.kinds):
             if taken and time.monotonic() > until:
                 break
@@ -195,7 +204,14 @@ class Webhooks:
                 since = reached.refusing or datetime.now(UTC)
                 self._write(receiver, msgspec.structs.replace(reached, refusing=since))
                 return Sent(receiver, host, taken, since, why)
-            reached, taken = msgspec.structs.replace(then, refusing=None), taken + (event is not None)
+            if event is None:  # What is passed over is passed over again, should the process be killed.
+                reached = msgspec.structs.replace(then, refusing=reached.refusing)
+                continue
+            reached, taken = msgspec.structs.replace(then, refusing=None), taken + 1
+            self._write(receiver, reached)
+        # Taken, or no longer there to be told: a model that has gone takes its events with it.
+        reached = msgspec.structs.replace(reached, refusing=None)
+        if reached != before:
             self._write(receiver, reached)
         return Sent(receiver, host, taken, reached.refusing)
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import dagster as dg
 import pytest
@@ -13,7 +14,9 @@ import pytest
 from mlops_assets.assets.platform import alert_sensor as module
 from mlops_assets.assets.platform import freshness, sensors
 from mlops_assets.assets.platform.alert_sensor import alert_sensor
+from mlops_assets.steps.decide.revisions import Revisions
 from mlops_assets.world.home import HomeSettings
+from mlops_assets.world.platform import Platform
 from tests.assets.platform.test_sensors import DAYS, Floor, carry, failed
 from tests.landing_home import rows
 from tests.receiver import Receiver, receiving
@@ -112,7 +115,10 @@ def test_an_alarm_of_a_model_links_to_the_run_that_saw_it(
 
     told = {"happened": "a.", "did": "b.", "do": "c.", "runbook": "stopped-candidate", "severity": "notify"}
     alarm = {"key": "rollout/orders", "incident": "r1", "asset": ("orders", "rollout"), **told}
-    monkeypatch.setattr(module, "_of_models", lambda platform: [dict(alarm)])
+    monkeypatch.setattr(Platform, "models", lambda _: {"orders": SimpleNamespace(name="orders")})
+    monkeypatch.setattr(Revisions, "of", lambda *_: "")
+    monkeypatch.setattr(module, "lasting", lambda _: set())
+    monkeypatch.setattr(module, "model_alarms", lambda *_: [dict(alarm)])
     done = dg.materialize([rollout], instance=floor.instance)
     for _ in range(2):
         floor.tick(alert_sensor)

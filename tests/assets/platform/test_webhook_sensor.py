@@ -232,3 +232,47 @@ def test_a_replay_tells_nobody(home: Home, receiver: HookReceiver) -> None:
     home.configure(HomeSettings(landing="/nowhere"))
     decide(home, "d1")
     assert told(home) == "A replay tells nobody."
+
+
+def test_a_model_of_which_nothing_is_new_is_not_read(
+    home: Home, receiver: HookReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drifted(home, NOW)
+    decide(home, "d1", OTHER)
+    told(home)
+    read: list[str] = []
+    damage = Record.damage
+    monkeypatch.setattr(Record, "damage", lambda self, model: (read.append(model), damage(self, model))[1])
+    told(home)
+    assert read == []
+    decide(home, "d2", OTHER)
+    told(home)
+    drifted(home, NOW + timedelta(days=7))
+    told(home)
+    assert read == [OTHER, MODEL]
+    assert receiver.kinds == ["mlops.decision", "mlops.drift", "mlops.decision", "mlops.drift"]
+
+
+def test_what_a_damaged_record_holds_is_told_when_it_is_restored(home: Home, receiver: HookReceiver) -> None:
+    decide(home, "d1")
+    file = home.ledger / f"{MODEL}.jsonl"
+    whole = file.read_bytes()
+    file.write_text("[1]\n")
+    told(home)
+    file.write_bytes(whole)
+    assert told(home) == f"{receiver.host} took 1 event"
+
+
+def test_what_is_passed_over_does_not_set_back_since_when_a_receiver_refuses(
+    home: Home, receiver: HookReceiver
+) -> None:
+    receiver.status = 503
+    decide(home, "d1", OTHER)
+    told(home)
+    (state,) = (home.root / "webhooks").iterdir()
+    since = json.loads(state.read_text())["refusing"]
+    assert sorted([MODEL, OTHER])[0] == OTHER
+    Record(home.ledger).note(OTHER, Request, reason="is nobody's business outside", by="ada")
+    drifted(home, NOW, passed=True)
+    told(home)
+    assert json.loads(state.read_text())["refusing"] == since

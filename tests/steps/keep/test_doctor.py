@@ -87,8 +87,8 @@ def test_webhooks_that_are_set_wrong_or_refuse_are_named(world: World, monkeypat
         receiver.status = 500
         event = Outgoing("1", "decision", "flight_delay", datetime(2013, 5, 1, tzinfo=UTC), {})
         hooks = Webhooks.from_environment(world.home.root)
-        hooks.deliver(lambda *_: iter([]), Reached())
-        hooks.deliver(lambda reached, _: iter([(event, reached)]), Reached())
+        hooks.deliver(lambda *_: iter([]), Reached)
+        hooks.deliver(lambda reached, _: iter([(event, reached)]), Reached)
         ((state, what),) = webhooks()
         assert (state, what.startswith(f"{receiver.host} has taken no event since")) == ("warning", True)
 
