@@ -35,7 +35,7 @@ $(READY): requirements.lock pyproject.toml .ci/setup .ci/uv.txt $(if $(PYTHON),F
 	@PYTHON="$(PYTHON)" .ci/setup $(VENV)
 	@touch $@
 
-demo: setup ## The main job: a year of flights through the platform, and the report (TRIALS=5; DEMO=fraud: the stream).
+demo: setup ## The main job: a year of flights through the platform, and the report (TRIALS=5; DEMO=fraud: the stream; DEMO=fleet).
 	$(BIN)/mlops demo $(DEMO) $(if $(TRIALS),--trials $(TRIALS))
 
 up: setup ## Dagster, daemon, MLflow, metrics, the online service (PORT= MLFLOW_PORT= METRICS_PORT= SERVE_PORT= TRAFFIC=5).
