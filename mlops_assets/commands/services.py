@@ -171,15 +171,8 @@ def _is_healthy(dagster: str) -> bool:
     Raises:
         ServiceDied: a code location cannot be loaded; there is nothing to show and no sensor to run.
     """
-    request = urllib.request.Request(
-        f"{dagster}/graphql",
-        data=json.dumps({"query": HEALTH}).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=10) as reply:
-            answer = json.load(reply)["data"]
-    except (OSError, ValueError, KeyError):
+    answer = _asked(dagster, HEALTH, seconds=10)
+    if answer is None:
         return False
     locations: list[dict[str, Any]] = answer["workspaceOrError"].get("locationEntries", [])
     for location in locations:
@@ -195,6 +188,29 @@ def _is_healthy(dagster: str) -> bool:
         and all(location["loadStatus"] == "LOADED" for location in locations)
         and all(daemon["healthy"] for daemon in daemons if daemon["required"])
     )
+
+
+def load_anew(dagster: str) -> bool:
+    """Have Dagster load the definitions anew, as its page does by Deployment, Reload; whether it has.
+
+    Runs that are at work go on with what they have loaded.
+    """
+    answer = _asked(dagster, "mutation { reloadWorkspace { __typename } }", seconds=START_SECONDS)
+    return answer is not None and answer["reloadWorkspace"]["__typename"] == "Workspace"
+
+
+def _asked(dagster: str, query: str, *, seconds: float) -> Any:
+    """What Dagster's webserver answers; None where it does not."""
+    request = urllib.request.Request(
+        f"{dagster}/graphql",
+        data=json.dumps({"query": query}).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=seconds) as reply:
+            return json.load(reply)["data"]
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def stop_all(services: Sequence[Service]) -> None:

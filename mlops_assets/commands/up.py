@@ -13,19 +13,36 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from mlops_assets.commands import running
 from mlops_assets.commands.console import example, say, use_home
-from mlops_assets.commands.services import HOST, Service, require_free, stop_all, stop_signals, wait_until_up
+from mlops_assets.commands.services import (
+    HOST,
+    Service,
+    load_anew,
+    require_free,
+    stop_all,
+    stop_signals,
+    wait_until_up,
+)
 from mlops_assets.core.record.plain_values import counted
+from mlops_assets.core.values.display import shown
 from mlops_assets.world.alerts.webhooks import URLS, Webhooks
 from mlops_assets.world.home import Home
+from mlops_assets.world.landed.fleet_values import BroughtValues, brought_values
 from mlops_assets.world.project import PROJECT
+
+LOOK_SECONDS = 15.0
+"""Between two looks at the members of fleets."""
+_NAMED = 5
 
 
 def register(app: typer.Typer) -> None:
@@ -96,7 +113,7 @@ def up(
                         "Webhooks": _webhooks(place),
                     },
                 )
-                _watch(services, stop)
+                _watch(services, stop, NewMembers(place, dagster))
         finally:
             say("Stopping …")
             stop_all(services)
@@ -199,7 +216,36 @@ def _say_addresses(home: Home, addresses: dict[str, str]) -> None:
     say(f"The daemon runs, all sensors are on. Logs: {home.root / 'logs'}. Ctrl-C stops everything.")
 
 
-def _watch(services: Sequence[Service], stop: threading.Event) -> None:
+@dataclass
+class NewMembers:
+    """Has Dagster load the definitions anew when data have brought members to a fleet, so that they have pages."""
+
+    home: Home
+    dagster: str
+    loaded: tuple[BroughtValues, ...] = field(init=False)
+    looked_at: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Members that are there now are loaded already."""
+        self.loaded, self.looked_at = brought_values(self.home), time.monotonic()
+
+    def look(self) -> None:
+        """Look once in a while; where Dagster does not answer, again the next time."""
+        if time.monotonic() - self.looked_at < LOOK_SECONDS:
+            return
+        self.looked_at = time.monotonic()
+        brought = brought_values(self.home)
+        if brought != self.loaded and load_anew(self.dagster):
+            before = {(each.fleet, value) for each in self.loaded for value in each.values}
+            new = [
+                (each.fleet, value) for each in brought for value in each.values if (each.fleet, value) not in before
+            ]
+            names = ", ".join(f"{fleet} {shown(value)}" for fleet, value in new[:_NAMED])
+            say(escape(f"{counted(len(new), 'new member')} of fleets loaded: {names}{', ...' * (len(new) > _NAMED)}."))
+            self.loaded = brought
+
+
+def _watch(services: Sequence[Service], stop: threading.Event, members: NewMembers) -> None:
     """Return when asked to stop.
 
     Raises:
@@ -208,3 +254,4 @@ def _watch(services: Sequence[Service], stop: threading.Event) -> None:
     while not stop.wait(0.5):
         for service in services:
             service.require_alive()
+        members.look()

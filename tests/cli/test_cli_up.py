@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -23,6 +24,7 @@ from mlops_assets.commands import running
 from mlops_assets.commands.services import HOST, Service, ServiceDied, require_free, stop_all, wait_until_up
 from mlops_assets.steps.keep.left_over_runs import LAUNCHED, bury
 from mlops_assets.world.home import Home
+from mlops_assets.world.landed.fleet_values import add_values
 
 ROOT = Path(__file__).parents[2]
 KINDS = ("Dagster", "Lineage", "MLflow", "Metrics", "Serving")
@@ -201,6 +203,14 @@ def lines_until(stream: IO[str], wanted: str) -> list[str]:
     raise AssertionError("mlops up ended:\n" + "\n".join(lines))
 
 
+def has_assets(dagster: str, model: str) -> bool:
+    query = json.dumps({"query": "{ assetNodes { assetKey { path } } }"}).encode()
+    request = urllib.request.Request(f"{dagster}/graphql", data=query, headers={"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as reply:
+        nodes = json.load(reply)["data"]["assetNodes"]
+    return any(node["assetKey"]["path"][0] == model for node in nodes)
+
+
 @pytest.mark.slow
 def test_up_answers_and_stops_cleanly_on_ctrl_c(up: subprocess.Popen[str], tmp_path: Path) -> None:
     assert up.stdout is not None
@@ -218,6 +228,12 @@ def test_up_answers_and_stops_cleanly_on_ctrl_c(up: subprocess.Popen[str], tmp_p
     assert logs == {"dagster.log", "mlflow.log", "metrics.log", "serving.log"}
     children = psutil.Process(up.pid).children(recursive=True)
     assert len(children) >= 5  # dagster dev, code server, webserver, daemon, MLflow, metrics
+
+    # What data bring to a fleet has a page without anybody's doing.
+    assert not has_assets(addresses["Dagster"], "carrier_delay_ua")
+    add_values(home, "carrier_delay", ["UA"], most=5)
+    lines_until(up.stdout, "1 new member of fleets loaded: carrier_delay UA.")
+    assert has_assets(addresses["Dagster"], "carrier_delay_ua")
 
     up.send_signal(signal.SIGINT)
     rest = lines_until(up.stdout, "All stopped.")
