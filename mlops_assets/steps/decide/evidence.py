@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from mlops_assets.core.decide.agreed.results import Since
+from mlops_assets.core.decide.looks.pooled_gains import SPANS
 from mlops_assets.core.decide.policy import CheckResult, Evidence, History, RetrainPolicy, decide, is_news
-from mlops_assets.core.decide.probe import SPANS
 from mlops_assets.core.decide.requests import Answer
 from mlops_assets.core.drift.grid import MIN_REFERENCE_ROWS
 from mlops_assets.core.models.matrix import CannotTrain
