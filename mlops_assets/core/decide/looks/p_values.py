@@ -28,7 +28,7 @@ from mlops_assets.core.stats.autocorrelation import LEVELS
 from mlops_assets.core.stats.intervals import t_cdf
 from mlops_assets.core.stats.nested_tests import level_of_all
 
-LEAST = 1e-12
+SMALLEST_P = 1e-12
 """No p-value is said to be smaller: nobody knows a tail so far out."""
 _HALVINGS = 30
 
@@ -112,11 +112,11 @@ def touching_level(series: JoinedSeries, price: float, lag_one: float | None) ->
 
     # The error grows as the level falls; above the largest calibrated level, and below the smallest, it stays.
     low, high = by_error_of(max(LEVELS)), by_error_of(min(LEVELS))
-    if high <= LEAST:
-        return LEAST
+    if high <= SMALLEST_P:
+        return SMALLEST_P
     if high <= min(LEVELS) or math.isclose(low, high, rel_tol=1e-9):
         return high
-    low = max(low, LEAST)
+    low = max(low, SMALLEST_P)
     for _ in range(_HALVINGS):
         middle = math.sqrt(low * high)
         low, high = (middle, high) if by_error_of(middle) > middle else (low, middle)

@@ -13,7 +13,7 @@ from msgspec import UNSET
 from scipy import stats
 
 from mlops_assets.core.decide.judged_window import KEEP
-from mlops_assets.core.decide.looks.p_values import LEAST, touching_level
+from mlops_assets.core.decide.looks.p_values import SMALLEST_P, touching_level
 from mlops_assets.core.decide.looks.pooled_gains import JoinedSeries
 from mlops_assets.core.decide.price import exceeds_price
 from mlops_assets.core.decide.probe import SHARES, add_up
@@ -132,9 +132,9 @@ def test_no_gain_is_no_discovery_and_no_p_value_is_nothing() -> None:
     assert gain_of(looks(1, gain=-0.05)).p == 1.0
     sure = gain_of(looks(1, gain=50.0)).p
     assert isinstance(sure, float)
-    assert LEAST <= sure < 1e-9
+    assert SMALLEST_P <= sure < 1e-9
     exact = JoinedSeries(0.5, np.zeros(8), np.full(8, ROWS), None, None)
-    assert touching_level(exact, 0.01, None) == LEAST
+    assert touching_level(exact, 0.01, None) == SMALLEST_P
 
 
 def test_few_days_have_none() -> None:
