@@ -35,7 +35,7 @@ import numpy as np
 from scipy.signal import lfilter
 from scipy.special import stdtr
 
-from mlops_assets.core.decide.fleet.false_discoveries import found_among, log_factor
+from mlops_assets.core.decide.fleet.false_discoveries import any_dependence, found_among
 from mlops_assets.core.decide.judged_window import KEEP
 from mlops_assets.core.decide.probe import add_up
 from mlops_assets.core.decide.probe_policy import ProbePolicy
@@ -157,7 +157,7 @@ def started(p: np.ndarray, rule: str) -> set[int]:
     """The models whose training starts, by their p-values of one day."""
     if rule == "alone":
         return {int(model) for model in np.flatnonzero(p < ALONE)}
-    rate = RATE / (log_factor(MODELS) if rule == "by" else 1.0)
+    rate = RATE * (any_dependence(MODELS) if rule == "bh" else 1.0)
     return {int(model) for model in found_among({str(n): each for n, each in enumerate(p)}, MODELS, rate)}
 
 

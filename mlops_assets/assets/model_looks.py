@@ -24,6 +24,8 @@ from mlops_assets.world.platform import Platform
 from mlops_assets.world.record.chain import DamagedRecord
 
 DeclaredModels = Callable[[Platform], Mapping[str, ModelSettings]]
+Safely = Callable[[ModelSettings, "Callable[[], Look]"], "Look"]
+"""Calls a look at a model: what goes wrong with it is told, and is its look."""
 _TOLD = 20
 """Of how many models a tick says what became of them."""
 MOST_SECONDS = 20.0
@@ -47,6 +49,10 @@ class Look:
     again_at: datetime | None = None
 
 
+_RESTS = Look("Nothing was written that its decision may stand on.")
+"""Of a model that is not looked at."""
+
+
 @dataclass(frozen=True)
 class Tick:
     """Looks at the models of a home, by one sensor.
@@ -56,12 +62,14 @@ class Tick:
         alerts: where a model is told of that could not be looked at.
         look: at one model.
         asset: of a model, that what is asked for begins with.
+        together: further looks, at models that those at all have made news of: by all that are loaded.
     """
 
     platform: Platform
     alerts: Alerts
     look: Callable[[ModelSettings], Look]
     asset: str
+    together: Callable[[Mapping[str, ModelSettings], Safely], Mapping[str, Look]] | None = None
 
     @looked_at_once()
     def over(self, context: dg.SensorEvaluationContext, declared: DeclaredModels) -> dg.SensorResult:
@@ -83,29 +91,42 @@ class Tick:
                 seen |= {name: before[name]} if name in before else {}
                 left += 1
                 continue
-            look, stamp = self._safely(model, revisions, before.get(name))
+            look, stamp = self._with_news(model, revisions, before.get(name))
             if look is None:
                 seen[name] = before[name]
                 continue
             looks[name] = look
             if look.rests:
                 seen[name] = stamp, look.again_at.isoformat() if look.again_at else None
+        for name, look in self.together(loaded, self._safely).items() if self.together else ():
+            # What it has written is news at the next tick.
+            looks[name] = look
+            seen.pop(name, None)
         requests = [look.request for look in looks.values() if look.request is not None]
         said = None if requests else self.platform.home.said("\n".join(_in_short(looks, of=len(loaded), left=left)))
         return dg.SensorResult(run_requests=requests, skip_reason=said, cursor=json.dumps(seen, sort_keys=True))
 
-    def _safely(self, model: ModelSettings, revisions: Revisions, before: Rested | None) -> tuple[Look | None, str]:
-        """Look at a model with news, None without; what goes wrong is told and keeps nobody from the others."""
-        key = f"undecided/{model.name}/{self.asset}"
-        try:
+    def _with_news(self, model: ModelSettings, revisions: Revisions, before: Rested | None) -> tuple[Look | None, str]:
+        """Look at a model with news, None without; with the stamp of what it was looked at by."""
+        stamp = ""
+
+        def look() -> Look:
+            nonlocal stamp
             # Before the look: what is written while it lasts is news at the next tick.
             stamp = revisions.of(model)
-            if not is_due(before, stamp, datetime.now(UTC)):
-                return None, stamp
-            look = self.look(model)
+            return self.look(model) if is_due(before, stamp, datetime.now(UTC)) else _RESTS
+
+        seen = self._safely(model, look)
+        return (None if seen is _RESTS else seen), stamp
+
+    def _safely(self, model: ModelSettings, look: Callable[[], Look]) -> Look:
+        """A look at a model; what goes wrong is told and keeps nobody from the others."""
+        key = f"undecided/{model.name}/{self.asset}"
+        try:
+            seen = look()
         except DamagedRecord as error:
             # The alert sensor has it as an incident of its own.
-            return Look(str(error)), ""
+            return Look(str(error))
         except Exception as error:  # one of them has what nobody thought of: the others are looked at
             logging.getLogger("mlops_assets").exception("%s could not be looked at.", model.name)
             why = f"{type(error).__name__}: {error}"
@@ -117,10 +138,10 @@ class Tick:
                 runbook="nothing-decided",
                 key=key,
             )
-            return Look(f"Nothing could be decided: {why}"), ""
-        if key in self._open_incidents:
+            return Look(f"Nothing could be decided: {why}")
+        if seen is not _RESTS and key in self._open_incidents:
             self.alerts.end(key, "it could be looked at again.")
-        return look, stamp
+        return seen
 
     @cached_property
     def _open_incidents(self) -> set[str]:

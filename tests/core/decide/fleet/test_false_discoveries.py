@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import false_discovery_control
 
-from mlops_assets.core.decide.fleet.false_discoveries import among_looks, found_among, log_factor
+from mlops_assets.core.decide.fleet.false_discoveries import among_looks, any_dependence, found_among
 
 DAY = date(2026, 3, 4)
 P_VALUES = st.lists(st.floats(1e-9, 1.0), min_size=1, max_size=40)
@@ -22,7 +22,7 @@ def named(p: list[float]) -> dict[str, float]:
 
 @given(P_VALUES, st.sampled_from([0.01, 0.05, 0.2]))
 def test_it_finds_what_scipy_finds(p: list[float], rate: float) -> None:
-    adjusted = false_discovery_control(p, method="bh")
+    adjusted = false_discovery_control(p, method="by")
     sure = {name for name, each in zip(named(p), adjusted, strict=True) if each <= rate * (1 - 1e-12)}
     close = {name for name, each in zip(named(p), adjusted, strict=True) if each <= rate * (1 + 1e-12)}
     assert sure <= found_among(named(p), len(p), rate) <= close
@@ -52,17 +52,17 @@ def test_the_limit_says_who_is_found(p: list[float], more: int) -> None:
 
 
 def test_by_hand() -> None:
-    """Of 1,000 looks three are small: the limits of the three places are 0.05, 0.1 and 0.15 in a thousand."""
-    p_values = {"a": 0.000_04, "b": 0.000_11, "c": 0.004}
+    """Of 1,000 looks, whose factor is 7.485, the limits of the three places are 6.7, 13.4 and 20.0 in a million."""
+    p_values = {"a": 0.000_006, "b": 0.000_014, "c": 0.004}
     assert found_among(p_values, 1_000, 0.05) == {"a"}
     held = among_looks("c", p_values, DAY, 1_000, 0.05)
-    assert held.limit == pytest.approx(0.000_15)
+    assert held.limit == pytest.approx(0.15e-3 / 7.485, rel=1e-4)
     assert held.refusal(0.004) == (
-        "Its gain is not certain enough among the 1,000 looks of the day: p 0.004, limit 0.00015. "
+        "Its gain is not certain enough among the 1,000 looks of the day: p 0.004, limit 0.00002. "
         "Its next look decides anew."
     )
     # With another that is as sure, b is found as well.
-    assert found_among({**p_values, "d": 0.000_05}, 1_000, 0.05) == {"a", "d", "b"}
+    assert found_among({**p_values, "d": 0.000_012}, 1_000, 0.05) == {"a", "d", "b"}
 
 
 def test_one_look_alone_is_a_test_at_the_rate() -> None:
@@ -80,4 +80,4 @@ def test_the_factor_of_any_dependence() -> None:
     """Benjamini and Yekutieli (2001), theorem 1.3; as scipy has it."""
     p = np.array([0.001, 0.01, 0.02])
     ratio = false_discovery_control(p, method="by") / false_discovery_control(p, method="bh")
-    assert ratio == pytest.approx(np.full(3, log_factor(3)))
+    assert ratio == pytest.approx(np.full(3, any_dependence(3)))
