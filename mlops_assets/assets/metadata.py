@@ -15,6 +15,8 @@ import dagster as dg
 
 from mlops_assets.core.values.display import ROOM, breakable, inert_markdown
 from mlops_assets.world.costs import Cost, Costs, Meter
+from mlops_assets.world.home import Home
+from mlops_assets.world.runs.training_runs import TrainingRuns
 
 MIB = 2**20
 SHOWN_IN_PLACE = 1_000
@@ -41,9 +43,10 @@ def measured(body: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]
                 yield event
             outcome = "succeeded"
         finally:
-            home = (resources.get("platform") or resources["lake"]).home
+            home, cost = (resources.get("platform") or resources["lake"]).home, meter.read()
+            _note_training(home, context, cost)
             Costs(home.root).step(
-                meter.read(),
+                cost,
                 run=context.run.run_id,
                 job=context.run.job_name,
                 step=context.op_execution_context.op.name,
@@ -52,6 +55,13 @@ def measured(body: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]
             )
 
     return counted
+
+
+def _note_training(home: Home, context: dg.AssetExecutionContext, cost: Cost) -> None:
+    """What a step of a training has taken: by that the next one's cost is expected."""
+    model, decision = (context.run.tags.get(tag, "") for tag in ("mlops/model", "mlops/decision"))
+    if model and decision:
+        TrainingRuns(home.root).add_cpu(model, decision, context.run.run_id, round(cost.cpu_seconds, 3))
 
 
 def _metadata(cost: Cost) -> dict[str, Any]:

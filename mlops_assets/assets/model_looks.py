@@ -24,6 +24,8 @@ from mlops_assets.world.record.chain import DamagedRecord
 from mlops_assets.world.record.kept_looks import KeptLooks
 
 DeclaredModels = Callable[[Platform], Mapping[str, ModelSettings]]
+Safely = Callable[[ModelSettings, "Callable[[], Look]"], "Look"]
+"""Calls a look at a model: what goes wrong with it is told, and is its look."""
 _TOLD = 20
 """Of how many models a tick says what became of them."""
 MOST_SECONDS = 20.0
@@ -45,6 +47,10 @@ class Look:
     request: dg.RunRequest | None = None
     rests: bool = False
     again_at: datetime | None = None
+
+
+_RESTS = Look("Nothing was written that its decision may stand on.")
+"""Of a model that is not looked at."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +77,14 @@ class Tick:
         alerts: where a model is told of that could not be looked at.
         look: at one model.
         asset: of a model, that what is asked for begins with.
+        together: further looks, at models that those at all have made news of: by all that are loaded.
     """
 
     platform: Platform
     alerts: Alerts
     look: Callable[[ModelSettings], Look]
     asset: str
+    together: Callable[[Mapping[str, ModelSettings], Safely], Mapping[str, Look]] | None = None
 
     @looked_at_once()
     def over(self, context: dg.SensorEvaluationContext, declared: DeclaredModels) -> dg.SensorResult:
@@ -111,29 +119,42 @@ class Tick:
                 seen |= {name: before[name]} if name in before else {}
                 left.append(name)
                 continue
-            look, at_first = self._safely(model, stamp, before.get(name))
+            look, at_first = self._with_news(model, stamp, before.get(name))
             if look is None:
                 seen[name] = before[name]
                 continue
             looks[name] = look
             if look.rests:
                 seen[name] = at_first, look.again_at.isoformat() if look.again_at else None
+        for name, look in self.together(models, self._safely).items() if self.together else ():
+            # What it has written is news at the next tick.
+            looks[name] = look
+            seen.pop(name, None)
         return Round(looks, tuple(left), seen)
 
-    def _safely(
+    def _with_news(
         self, model: ModelSettings, stamp: Callable[[ModelSettings], str], before: Rested | None
     ) -> tuple[Look | None, str]:
-        """Look at a model with news, None without; what goes wrong is told and keeps nobody from the others."""
-        key = f"undecided/{model.name}/{self.asset}"
-        try:
+        """Look at a model with news, None without; with the stamp of what it was looked at by."""
+        at_first = ""
+
+        def look() -> Look:
+            nonlocal at_first
             # Before the look: what is written while it lasts is news at the next tick.
             at_first = stamp(model)
-            if not is_due(before, at_first, datetime.now(UTC)):
-                return None, at_first
-            look = self.look(model)
+            return self.look(model) if is_due(before, at_first, datetime.now(UTC)) else _RESTS
+
+        seen = self._safely(model, look)
+        return (None if seen is _RESTS else seen), at_first
+
+    def _safely(self, model: ModelSettings, look: Callable[[], Look]) -> Look:
+        """A look at a model; what goes wrong is told and keeps nobody from the others."""
+        key = f"undecided/{model.name}/{self.asset}"
+        try:
+            seen = look()
         except DamagedRecord as error:
             # The alert sensor has it as an incident of its own.
-            return Look(str(error)), ""
+            return Look(str(error))
         except Exception as error:  # one of them has what nobody thought of: the others are looked at
             logging.getLogger("mlops_assets").exception("%s could not be looked at.", model.name)
             why = f"{type(error).__name__}: {error}"
@@ -145,10 +166,10 @@ class Tick:
                 runbook="nothing-decided",
                 key=key,
             )
-            return Look(f"Nothing could be decided: {why}"), ""
-        if key in self._open_incidents:
+            return Look(f"Nothing could be decided: {why}")
+        if seen is not _RESTS and key in self._open_incidents:
             self.alerts.end(key, "it could be looked at again.")
-        return look, at_first
+        return seen
 
     @cached_property
     def _open_incidents(self) -> set[str]:

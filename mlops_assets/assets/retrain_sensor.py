@@ -7,24 +7,31 @@ One sensor and one job, however many models there are: a run's tag says whose it
 """
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 
 import dagster as dg
 
 from mlops_assets.assets.jobs import AssetJob
-from mlops_assets.assets.model_looks import DeclaredModels, Look, Tick
-from mlops_assets.core.record.entries import Decision, only
+from mlops_assets.assets.model_looks import DeclaredModels, Look, Safely, Tick
+from mlops_assets.core.decide.fleet.training_queue import Waiting
+from mlops_assets.core.decide.fleet.trainings_policy import TrainingsPolicy
+from mlops_assets.core.record.entries import PROPOSALS, Decision, only
 from mlops_assets.core.record.wording import reasons_told
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.settings_fleet import MemberSettings
 from mlops_assets.steps.decide.asked_parameters import PARAMETERS_TAG
 from mlops_assets.steps.decide.evidence import consider, keep
+from mlops_assets.steps.decide.fleet.discoveries import GainsOfTheDay, now_found
+from mlops_assets.steps.decide.fleet.on_record import HELD, is_asked, on_file
+from mlops_assets.steps.decide.fleet.turns import leave_queue, next_to_start, return_to_queue
+from mlops_assets.steps.decide.fleet.waiting import TrainingQueue
 from mlops_assets.steps.decide.retrain_events import parameters_of
 from mlops_assets.steps.decide.revisions import changes_at
 from mlops_assets.steps.keep.run_metrics import RETRAIN
+from mlops_assets.steps.land.source_alarms import newest_bad
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.clock import NoDataYet
 from mlops_assets.world.declared_files import BrokenSettings
@@ -40,6 +47,8 @@ UNDER_WAY = [
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
 ]
+_AGREED = "undecided/trainings"
+"""The incident of what all models have agreed on, and nobody can read."""
 TRAINING_CHAIN = ("training_set", "challenger", "evaluation", "champion")
 
 
@@ -70,9 +79,23 @@ def build_retrain_sensor(declared: DeclaredModels = Platform.models) -> dg.Senso
     )
     def retrain_sensor(
         context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform], alerts: Alerts
-    ) -> dg.SensorResult:
-        deciding = Deciding(platform, context.instance)
-        return Tick(platform, alerts, deciding.look, TRAINING_CHAIN[0]).over(context, declared)
+    ) -> dg.SensorResult | dg.SkipReason:
+        try:
+            policy = platform.trainings_policy()
+        except ValueError as error:
+            alerts.send(
+                incident=f"{_AGREED}/{error}"[:200],
+                happened=f"What is agreed on for all trainings cannot be read. {error}",
+                did="It decides on no training until then; all champions stay and predict.",
+                do="Correct what is named; the next tick goes on.",
+                runbook="nothing-decided",
+                key=_AGREED,
+            )
+            return dg.SkipReason(str(error))
+        if policy is not None and any(incident.key == _AGREED for incident in alerts.incidents.state().open):
+            alerts.end(_AGREED, "it can be read again.")
+        deciding = Deciding(platform, context.instance, policy)
+        return Tick(platform, alerts, deciding.look, TRAINING_CHAIN[0], deciding.together).over(context, declared)
 
     return retrain_sensor
 
@@ -84,13 +107,22 @@ class Deciding:
     Attributes:
         platform: the home.
         instance: Dagster's, whose runs are asked for once.
+        policy: what is agreed on for the trainings of all models; None: what is decided starts at once.
+        gains: that ask for a training and are not on record yet, since others of the same tick may speak for them.
     """
 
     platform: Platform
     instance: dg.DagsterInstance
+    policy: TrainingsPolicy | None = None
+    gains: GainsOfTheDay = field(default_factory=GainsOfTheDay)
 
-    def look(self, model: ModelSettings) -> Look:
-        """Finish what a killed process began, then decide; with what follows from it."""
+    def look(self, model: ModelSettings, *, is_last: bool = False) -> Look:
+        """Finish what a killed process began, then decide; with what follows from it.
+
+        Args:
+            model: which.
+            is_last: whether all others have been looked at, so that their gains are known.
+        """
         from mlops_assets.steps.decide.holds import start_held
         from mlops_assets.steps.promote.conclusion import finish_promotion
         from mlops_assets.steps.promote.pool import follow
@@ -98,30 +130,91 @@ class Deciding:
         from mlops_assets.steps.rollout.reverting import finish_revert, revert
 
         platform = self.platform
-        if running := self._training.get(model.name):
-            return Look(f"A retraining is under way ({running}); its outcome comes first.")
-        if landing := self._landing(model):
-            return Look(f"New data is on its way to the features (run {landing}); it is part of the evidence.")
+        if under_way := self._under_way(model):
+            return Look(under_way)
         finish_promotion(platform, model)
         finish_revert(platform, model)
         settle(platform, model)
         if isinstance(model, MemberSettings) and (why := follow(platform, model)):
             return self._resting(model, why)
         unanswered = _without_run(self.instance, platform, model.name)
-        if unanswered and not start_held(platform, model, unanswered):
+        if self.policy is None and unanswered and not start_held(platform, model, unanswered):
             return Look(_in_words(unanswered), _request(platform, unanswered))
         try:
-            decision, _, news = consider(platform, model)
+            decision, evidence, news = consider(platform, model, gains=self.gains)
         except (NoDataYet, BrokenSettings) as why:
             return self._resting(model, str(why))
+        if self.policy is not None and news and decision.rule == HELD and not is_last:
+            self.gains.add(evidence)
+            return Look(_in_words(decision))
+        if self.policy is not None and unanswered and _stands(unanswered, decision):
+            return self._in_queue(model, unanswered)
         if news:
             keep(platform, decision)
         if decision.action == "revert" and news:
             revert(platform, model, decision)
             settle(platform, model)
+        return self._follow(model, decision, unanswered, news=news)
+
+    def _follow(self, model: ModelSettings, decision: Decision, unanswered: Decision | None, *, news: bool) -> Look:
+        """The run that a decision asks for, or its place in the queue of all."""
         if decision.action == "retrain":
-            return Look(_in_words(decision), _request(platform, decision))
+            has_no_run = news or (unanswered is not None and unanswered.id == decision.id)
+            if self.policy is not None and has_no_run:
+                return self._in_queue(model, decision)
+            return Look(_in_words(decision), _request(self.platform, decision))
+        if self.policy is not None and unanswered:
+            leave_queue(self.platform, model.name, _in_words(decision))
         return self._resting(model, _in_words(decision))
+
+    def together(self, models: Mapping[str, ModelSettings], safely: Safely) -> Mapping[str, Look]:
+        """What follows from all looks together: whose gain is sure enough among others, and whose turn has come."""
+        if self.policy is None:
+            return {}
+        looks = {}
+        for name in [*self.gains.known, *now_found(self.platform)]:
+            if model := models.get(name):
+                looks[name] = safely(model, partial(self.look, model, is_last=True))
+        queue = TrainingQueue(self.platform, models, self.policy, self._training)
+        for waiting in next_to_start(queue, lambda each: self._kept_from(models[each.model])):
+            looks[waiting.model] = safely(models[waiting.model], partial(self._start, waiting))
+        return looks
+
+    def _start(self, waiting: Waiting) -> Look:
+        decision = on_file(self.platform.ledger.record, waiting.model).waiting
+        if decision is None or decision.id != waiting.decision:
+            return Look("Another decision was made since.")
+        return Look(_in_words(decision), _request(self.platform, decision))
+
+    def _kept_from(self, model: ModelSettings) -> str:
+        """Why a training whose turn has come cannot start now; empty where it can."""
+        from mlops_assets.steps.decide.holds import start_held
+
+        decision = on_file(self.platform.ledger.record, model.name).waiting
+        if decision is None:
+            return "Another decision was made since."
+        if under_way := self._under_way(model):
+            return under_way
+        try:
+            if newest_bad(self.platform, model):
+                return "The newest data is in quarantine."
+            if not is_asked(decision) and self.platform.ledger.record.paused(model.name):
+                return "The model is paused."
+            return "It is held back." if start_held(self.platform, model, decision) else ""
+        except (NoDataYet, BrokenSettings) as why:
+            return str(why)
+
+    def _in_queue(self, model: ModelSettings, decision: Decision) -> Look:
+        return_to_queue(self.platform, decision)
+        return self._resting(model, f"{_in_words(decision)} It starts in its turn: mlops queue.")
+
+    def _under_way(self, model: ModelSettings) -> str:
+        """What runs for a model right now, and comes first; empty where nothing does."""
+        if running := self._training.get(model.name):
+            return f"A retraining is under way ({running}); its outcome comes first."
+        if landing := self._landing(model):
+            return f"New data is on its way to the features (run {landing}); it is part of the evidence."
+        return ""
 
     def _resting(self, model: ModelSettings, sentence: str) -> Look:
         return Look(sentence, rests=True, again_at=changes_at(self.platform, model, datetime.now(UTC)))
@@ -140,6 +233,11 @@ class Deciding:
         """The run that carries landed files to this model's features right now, if there is one."""
         jobs = {run.job_name: run.run_id for run in self._runs if MODEL_TAG not in run.tags}
         return next((jobs[job] for job in self.platform.landing_jobs(model) if job in jobs), None) if jobs else None
+
+
+def _stands(unanswered: Decision, decision: Decision) -> bool:
+    """Whether a person's word that waits for its run needs no other decision: to train again, or to be asked again."""
+    return is_asked(unanswered) and decision.action in (*PROPOSALS, "retrain")
 
 
 def _in_words(decision: Decision) -> str:

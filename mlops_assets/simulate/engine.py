@@ -15,6 +15,7 @@ import dagster as dg
 from mlops_assets.assets.retrain_sensor import SENSOR as RETRAIN_SENSOR
 from mlops_assets.assets.retrain_sensor import Deciding, build_retrain_sensor
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.steps.decide.fleet.turns import count_start
 from mlops_assets.world.mlflow.run_status import settle
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -109,6 +110,8 @@ class Engine:
         """
         look = Deciding(self._resources["platform"], self.instance).look(model)
         asked = self._unanswered(RETRAIN_SENSOR, [look.request] if look.request else [])
+        for request in asked:
+            count_start(self._resources["platform"], model.name, str(request.run_key))
         return Tick(RETRAIN_SENSOR, tuple(self.execute(request) for request in asked), look.sentence)
 
     def decide_all(self, models: Sequence[ModelSettings]) -> Tick:

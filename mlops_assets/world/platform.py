@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlops_assets.core.decide.fleet.trainings_policy import TrainingsPolicy
 from mlops_assets.core.features.catalogue import Catalogue
 from mlops_assets.core.record.entries import Freeze, Snooze
 from mlops_assets.core.settings import ModelSettings
@@ -27,8 +28,11 @@ from mlops_assets.world.home import Home
 from mlops_assets.world.lake import Lake
 from mlops_assets.world.landed.fleet_values import brought_values
 from mlops_assets.world.landed.sources import DEFS, Sources
+from mlops_assets.world.location import read_trainings_policy
 from mlops_assets.world.mlflow.registry import ModelVersion, Registry
+from mlops_assets.world.project import PROJECT
 from mlops_assets.world.record.ledger import Ledger
+from mlops_assets.world.record.replayed import is_replay
 from mlops_assets.world.settings_files import Declared, broken_files, read_settings, settings_file
 
 if TYPE_CHECKING:
@@ -101,6 +105,16 @@ class Platform:
     def models(self) -> Declared[ModelSettings]:
         """The monitored models declared in YAML, by name."""
         return read_settings(self._declarations, ModelSettings, self.home)
+
+    def trainings_policy(self) -> TrainingsPolicy | None:
+        """What is agreed on for the trainings of all models together; None where nothing is.
+
+        A replay lives through one model alone: nobody knows what the others would have asked for.
+
+        Raises:
+            ValueError: the project's file cannot be read.
+        """
+        return None if is_replay(self.home) else read_trainings_policy(PROJECT.root)
 
     def declared_stamp(self) -> object:
         """Changes when a file does that declares sources or models, or dbt's project."""

@@ -75,6 +75,7 @@ def _small(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfactual]:
             f"{policy.min_matured_labels:,} new labels had been known",
             evidence={"matured_labels": policy.min_matured_labels},
         ),
+        said("no other model had been looked at", evidence={"among": None}),
         said("it had not been quiet hours", policy={"quiet_hours": []}),
         said("no approval had been needed", policy={"mode": "act"}),
         *_other_answers(evidence),

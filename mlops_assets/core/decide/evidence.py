@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Self
 
+from mlops_assets.core.decide.fleet.false_discoveries import AmongLooks
 from mlops_assets.core.decide.probe_result import Probed
 from mlops_assets.core.decide.requests import Answer, Hold
 from mlops_assets.core.record.plain_values import as_plain, canonical_json, from_plain, left_out, moment
@@ -23,7 +24,7 @@ CheckKind = Literal[
 
 _LATER = {
     "frozen", "snoozed", "answer", "novelty", "request_forced", "events", "rollout", "labels_at_fit", "definition",
-    "notes", "failing", "fall_back_to", "triggers", "unjudged",
+    "notes", "failing", "fall_back_to", "triggers", "unjudged", "among",
 }  # fmt: skip
 
 
@@ -122,6 +123,8 @@ class Evidence:
             in any order.
         unjudged: why a training that starts now ships without having been judged against the champion, as agreed
             (`gate.when_unjudgeable: ship`); empty where it will be judged.
+        among: how sure the gain that asks for a training has to be among the looks of its day; None where each model is
+            judged as if it were alone, and where no measured gain asks.
     """
 
     model: str
@@ -150,6 +153,7 @@ class Evidence:
     fall_back_to: int | None = None
     triggers: tuple[CheckResult, ...] = ()
     unjudged: str = ""
+    among: AmongLooks | None = None
 
     def __post_init__(self) -> None:
         if (self.champion_version is None) != (self.champion_since is None):

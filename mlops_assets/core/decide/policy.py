@@ -9,10 +9,11 @@ worse than guessing and the version before it is not (`on_failing: previous`) > 
 a refit would have been better > a changed definition > growth of the labels > age > novelty > wait. An open rollout, a
 snooze, cooldown, budget and too few labels hold back a training that something asks for (going back costs nothing and
 is not held back); a request waits for the end of a rollout, and until there are rows to judge it on, too. Where nothing
-asks, it is a plain wait. What is left is proposed where a person has to approve it, and a training waits for the end of
-quiet hours. Where the probe has not been able to look, failed checks ask instead: a performance breach, then
-consecutive drift breaches. Where it has, they are told and ask for nothing: what they suspect, it has measured. The
-same evidence, policy, history and time give the same decision, byte for byte.
+asks, it is a plain wait. A gain that is not certain enough among the looks at many models (`fleet`) asks for nothing.
+What is left is proposed where a person has to approve it, and a training waits for the end of quiet hours. Where the
+probe has not been able to look, failed checks ask instead: a performance breach, then consecutive drift breaches. Where
+it has, they are told and ask for nothing: what they suspect, it has measured. The same evidence, policy, history and
+time give the same decision, byte for byte.
 
 The parts, in the order of the work: `evidence` and `requests` (what is known), `retrain_policy` and `quiet_hours` (what
 was agreed), `history` (what was decided before), `triggers` and `price` (what asks for a change), `rules` (what

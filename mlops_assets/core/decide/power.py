@@ -27,7 +27,8 @@ from typing import Any
 import numpy as np
 
 from mlops_assets.core.decide.judged_window import KEEP
-from mlops_assets.core.decide.probe import CHOSEN, SHARES, SPANS, memory_of_days
+from mlops_assets.core.decide.looks.pooled_gains import SPANS
+from mlops_assets.core.decide.probe import CHOSEN, SHARES, memory_of_days
 from mlops_assets.core.decide.probe_policy import ProbePolicy
 from mlops_assets.core.decide.probe_result import Look
 from mlops_assets.core.decide.promised_gains import leading

@@ -33,11 +33,14 @@ from operator import attrgetter
 from typing import Any
 
 import numpy as np
+from msgspec import UNSET
 
-from mlops_assets.core.decide.judged_window import KEEP, fell_back
+from mlops_assets.core.decide.looks.p_values import p_value
+from mlops_assets.core.decide.looks.pooled_gains import SPANS, champion_loss, gains_in_money, joined_series, tests_of
 from mlops_assets.core.decide.probe_policy import ProbePolicy
-from mlops_assets.core.decide.probe_result import Candidate, Gain, Look, Part, Probed, ProfitGain, Series
+from mlops_assets.core.decide.probe_result import Candidate, Gain, Look, Probed, ProfitGain, Series
 from mlops_assets.core.decide.promised_gains import REMEMBERED, leading
+from mlops_assets.core.decide.retrain_policy import RetrainPolicy
 from mlops_assets.core.decide.track_record import EASED, EVEN, keeps_paying
 from mlops_assets.core.stats.autocorrelation import measured
 from mlops_assets.core.stats.intervals import (
@@ -45,13 +48,10 @@ from mlops_assets.core.stats.intervals import (
     Array,
     CannotJudge,
     Interval,
-    sums_interval,
     told_blocks,
 )
 from mlops_assets.core.stats.nested_tests import level_of_each
 
-SPANS = (1, 2, 4)
-"""Numbers of newest windows that gains are pooled over."""
 SHARES = {"newest": 0.4, "windows": 0.4, "back": 0.2}
 """Of the level: the leader on the newest days, the leader over windows, and all versions to go back to."""
 CHOSEN = 2.0
@@ -72,6 +72,7 @@ def add_up(
     since: datetime,
     length: timedelta,
     costs: Mapping[str, float] | None = None,
+    prices: RetrainPolicy | None = None,
 ) -> Probed:
     """What all looks at one champion say together.
 
@@ -82,6 +83,7 @@ def add_up(
         since: when it came into production: what was seen before has been answered by that.
         length: of a monitoring window.
         costs: today's cost table; with one, gains are told in money too.
+        prices: what a training must be worth; with them the p-value of the leader's gain beyond them is told, too.
 
     Raises:
         CannotJudge: there is no look at this champion yet.
@@ -101,6 +103,9 @@ def add_up(
     refit = _gain(lead, mine, min(EVEN, EASED * fresh) if eased else fresh, own * SHARES["windows"], **shared)
     if eased and refit is not None and not refit.windows:
         refit = replace(refit, eased=True)
+    if refit is not None and prices is not None:
+        tests = {kind: own / level * share for kind, share in SHARES.items()}
+        refit = replace(refit, p=p_value(lead, mine, tests, prices, **shared))
     versions = [name for name in mine[-1].whole.series if Candidate.parse(name).action == "revert"]
     back = level * SHARES["back"] / (2 * max(1, len(versions)))
     reverts = [gain for name in versions if (gain := _gain(name, mine, back, back, **shared))]
@@ -112,7 +117,12 @@ def add_up(
         else f"{best.in_words}."
     )
     spent = policy.spent(len(mine))
-    return Probed(refit, revert, lead, len(mine), spent, sentence[0].upper() + sentence[1:], lag_one)
+    probed = Probed(refit, revert, lead, len(mine), spent, sentence[0].upper() + sentence[1:], lag_one)
+    if prices is None:
+        return probed
+    newest = mine[-1]
+    rows = UNSET if newest.labelled is None else newest.labelled / (length / timedelta(days=1))
+    return replace(probed, looked_at=newest.at, rows_per_day=rows)
 
 
 def memory_of_days(looks: Sequence[Look], name: str, policy: ProbePolicy) -> float | None:
@@ -210,25 +220,15 @@ def _gain(
         lag_one: how alike neighbouring days are; None where that is to be seen on the judged ones.
         change_level: of the test for a day on which the champion's loss fell; 0: there is none.
     """
-    spans = [span for span in SPANS if span <= len(looks)] or [1]
-    each = level_of_each(level, tuple(spans))
-    tested: list[tuple[int, list[Part], float]] = [
-        (span, [look.whole for look in looks[-span:] if name in look.whole.series], each) for span in spans
-    ]
-    fresh = looks[-1].newest
-    if fresh is not None and name in fresh.series:
-        tested.insert(0, (0, [fresh], fresh_level))
     gains = []
-    for span, parts, its_level in tested:
-        if len(parts) != max(1, span) or (span and _is_over(name, looks[-span:], change_level)):
-            continue
-        pooled = _pooled([part.series[name] for part in parts], its_level, lag_one)
+    spans, tests = tests_of(name, looks, change_level)
+    each = level_of_each(level, spans)
+    for span, parts in tests:
+        pooled = _pooled([part.series[name] for part in parts], each if span else fresh_level, lag_one)
         if pooled is None:
             continue
         mean, interval = pooled
-        rows = [part.rows for part in parts]
-        loss = sum(part.loss[KEEP] * n for part, n in zip(parts, rows, strict=True)) / sum(rows)
-        if loss > 0.0:
+        if (loss := champion_loss(parts)) > 0.0:
             shares = (interval.lower / loss, mean / loss)
             blocks, since = looks[-1].blocks, parts[0].start.isoformat()
             gain = Gain(name, *shares, span, interval.n, interval.n_blocks, blocks=blocks, since=since)
@@ -239,20 +239,6 @@ def _gain(
     return replace(
         best, profit=_profit_gain(name, looks, fresh_level, each, spans, length=length, costs=costs, lag_one=lag_one)
     )
-
-
-def _is_over(name: str, looks: Sequence[Look], change_level: float) -> bool:
-    """Whether what a candidate gained in some windows is over: the champion recovered, and the newest days show none.
-
-    Args:
-        name: the candidate.
-        looks: at these windows, oldest first.
-        change_level: of the test for the day of the recovery; 0: there is none.
-    """
-    fresh = looks[-1].newest
-    if not change_level or fresh is None or name not in fresh.series or fresh.series[name].gain > 0.0:
-        return False
-    return any(fell_back(look.daily, change_level) for look in looks)
 
 
 def _profit_gain(
@@ -268,43 +254,14 @@ def _profit_gain(
 ) -> ProfitGain | None:
     """The same in money; only looks that were made with this cost table count."""
     gains = []
-    known = [look for look in looks if look.labelled and look.costs == costs]
-    for span in (0, *spans):
-        newest = [look for look in looks[-max(1, span) :] if look in known]
-        parts = [part for look in newest if (part := look.whole if span else look.newest) and name in part.profit]
-        if len(parts) != max(1, span):
-            continue
-        pooled = _pooled([part.profit[name] for part in parts], each if span else fresh_level, lag_one)
+    for span, series, rows in gains_in_money(name, looks, (0, *spans), length=length, costs=costs):
+        pooled = _pooled(series, each if span else fresh_level, lag_one)
         if pooled is not None:
-            rows = sum(look.labelled or 0 for look in newest) / (max(1, span) * length / timedelta(days=1))
             gains.append(ProfitGain(pooled[1].lower, pooled[0], rows))
     return max(gains, key=lambda gain: gain.lower * gain.rows_per_day, default=None)
 
 
 def _pooled(parts: Sequence[Series], level: float, lag_one: float | None = None) -> tuple[float, Interval] | None:
-    """The mean gain of several windows, the oldest first, and its interval at a one-sided level.
-
-    Each window's sums are about its own mean. Days are taken about the mean of all: a lasting effect moves whole
-    windows, and what they differ by is a part of the memory. None on too few blocks, and where the windows were not
-    judged by the same ones.
-    """
-    if len({bool(part.blocks) for part in parts}) > 1:
-        return None
-    rows = [sum(part.sizes) for part in parts]
-    mean = sum(part.gain * n for part, n in zip(parts, rows, strict=True)) / sum(rows)
-    sums = np.concatenate([np.asarray(part.sums) for part in parts])
-    sizes = np.concatenate([np.asarray(part.sizes) for part in parts])
-    at = noise = None
-    if parts[0].blocks:
-        # An entity of several windows is one observation.
-        _, block = np.unique(np.concatenate([part.blocks for part in parts]), return_inverse=True)
-        sums, sizes = np.bincount(block, weights=sums), np.bincount(block, weights=sizes)
-    else:
-        sums += sizes * np.repeat([part.gain - mean for part in parts], [len(part.sums) for part in parts])
-        # Windows are adjacent, but for those that were left out: their days count as neighbours.
-        at = np.arange(len(sums), dtype=np.float64)
-        known = [part.noise for part in parts if part.noise is not None]
-        noise = sum(known) if len(known) == len(parts) else None
-    if len(sums) < MIN_BLOCKS:
-        return None
-    return mean, sums_interval(mean, sums, sizes, confidence=1.0 - 2.0 * level, at=at, noise=noise, lag_one=lag_one)
+    """The mean gain of several windows, the oldest first, and its interval at a one-sided level."""
+    joined = joined_series(parts)
+    return None if joined is None else (joined.mean, joined.interval(level, lag_one))

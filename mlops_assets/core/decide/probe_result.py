@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal, Self
 
+from msgspec import UNSET, UnsetType
+
 from mlops_assets.core.models.refit_rows import Calendar
 from mlops_assets.core.stats.intervals import DAY, told_blocks
 
@@ -156,6 +158,8 @@ class Gain:
         since: from when on the judged rows are, as ISO text.
         eased: the bound holds at a larger level than the probe's, since refits have kept paying (`track_record`).
         in_turns: whether the newest days were judged in turns, since things changed among them (`folds`).
+        p: the level of a look at which the bound would touch the price, never eased; only where many models are looked
+            at together (`fleet.false_discoveries`).
     """
 
     candidate: str
@@ -169,6 +173,7 @@ class Gain:
     since: str | None = None
     eased: bool = False
     in_turns: bool = False
+    p: float | UnsetType = UNSET
 
     @property
     def in_words(self) -> str:
@@ -201,6 +206,8 @@ class Probed:
         sentence: what was found.
         lag_one: how alike the gains of neighbouring days were in all looks (`memory.measured`); None where blocks are
             not days, or there were too few.
+        looked_at: when the newest look was made, by the model's clock; only where many models are looked at together.
+        rows_per_day: labelled rows a day in its window; as `looked_at`, where they were counted.
     """
 
     refit: Gain | None
@@ -210,3 +217,5 @@ class Probed:
     alpha_spent: float
     sentence: str
     lag_one: float | None = None
+    looked_at: datetime | UnsetType = UNSET
+    rows_per_day: float | UnsetType = UNSET

@@ -32,6 +32,7 @@ RULES = (
     "cooldown",
     "budget",
     "labels",
+    "many_looks",
     "rejected",
     "quiet_hours",
     "first_model",
@@ -80,7 +81,7 @@ def conclude(evidence: Evidence, policy: RetrainPolicy, history: History, now: d
         change = Wanted.by(("retrain", "first_model", ("There is no champion yet.",)))
     if change is None:
         return "wait", "nothing", calm(evidence, policy, history, now)
-    if change.action == "cannot_judge":
+    if change.action in ("cannot_judge", "wait"):
         return change.action, change.rule, change.reasons
     return _agreed(change, evidence, policy, history, now)
 

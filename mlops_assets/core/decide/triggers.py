@@ -51,7 +51,8 @@ def wanted(evidence: Evidence, policy: RetrainPolicy, history: History, now: dat
     """The first thing that asks for a change, with its sentences; see the docstring of `policy`.
 
     Of agreed triggers all that ask at once: they start one candidate, and each stands in the reasons. A gain whose
-    worth in money is not known asks for nothing, and keeps nothing else from asking.
+    worth in money is not known, or that is not certain enough among many looks, asks for nothing, and keeps nothing
+    else from asking; where nothing else does, it is what is said.
     """
     if evidence.fall_back_to is not None:
         reason = f"Version {evidence.fall_back_to} is not worse than guessing on the same rows (on_failing: previous)."
@@ -61,7 +62,10 @@ def wanted(evidence: Evidence, policy: RetrainPolicy, history: History, now: dat
     unknown: Conclusion | None = None
     if evidence.probe is not None:
         conclusion = _gain(evidence.probe, policy)
-        if conclusion is not None and conclusion[0] != "cannot_judge":
+        if conclusion is not None and conclusion[0] == "retrain" and (uncertain := _uncertain(evidence)):
+            # It asks for nothing, and keeps nothing else from asking.
+            conclusion = "wait", "many_looks", (uncertain, *conclusion[2])
+        if conclusion is not None and conclusion[0] not in ("cannot_judge", "wait"):
             return Wanted.by(conclusion)
         unknown = conclusion
     else:
@@ -193,6 +197,14 @@ def _gain(probe: Probed, policy: RetrainPolicy) -> Conclusion | None:
     if not pays:
         return to_go_back
     return "retrain", "gain", (reason,) if policy.price_money is None else (reason, _worth(refit, policy))
+
+
+def _uncertain(evidence: Evidence) -> str:
+    """Why the gain of a refit is not certain enough among the looks of its day; empty where it is."""
+    refit = evidence.probe.refit if evidence.probe else None
+    if evidence.among is None or refit is None or not isinstance(refit.p, float):
+        return ""
+    return evidence.among.refusal(refit.p)
 
 
 def _worth(refit: Gain, policy: RetrainPolicy) -> str:

@@ -149,6 +149,20 @@ class Refusal(Said, frozen=True, kw_only=True, tag="refusal"):
 # --- what the platform did ---------------------------------------------------------------------------------
 
 
+class QueueMove(Entry, frozen=True, kw_only=True, tag="queue"):
+    """A training that was decided on left the queue (`left`) or came back to it (`back`), and no decision says so.
+
+    Attributes:
+        decision: that it was decided by.
+        move: which of the two.
+        reason: why.
+    """
+
+    decision: str
+    move: Literal["left", "back"]
+    reason: str = ""
+
+
 class Promotion(Entry, frozen=True, kw_only=True, tag="promotion"):
     """A version became champion.
 
@@ -298,7 +312,7 @@ _KINDS: Mapping[str, type[Entry]] = {
     kind.__struct_config__.tag: kind  # type: ignore[misc]
     for kind in (
         Decision, Request, Pause, Resume, Freeze, Unfreeze, Snooze, Wake, Approval, Refusal, Promotion, Rejection,
-        Rollback, RolloutMove, OutcomeFound, WorseThanGuessing, ClassCame, ClassWent, Restatement,
+        Rollback, RolloutMove, QueueMove, OutcomeFound, WorseThanGuessing, ClassCame, ClassWent, Restatement,
     )
 }  # fmt: skip
 E = TypeVar("E", bound=Entry)

@@ -42,6 +42,30 @@ def level_of_each(level: float, sizes: tuple[int, ...]) -> float:
     return NormalDist().cdf(-high)
 
 
+def level_of_all(least: float, sizes: tuple[int, ...]) -> float:
+    """The level of all together at which the smallest of their p-values is the level of each: the way back.
+
+    The chance that the first rings, and for each later one that it is the first to. Each is summed by itself, so that a
+    small chance has its digits too.
+
+    Args:
+        least: the smallest p-value, above 0; from 0.5 on it says nothing, and all together have 1.
+        sizes: as of `level_of_each`.
+    """
+    if least >= 0.5:
+        return 1.0
+    critical, chance = -NormalDist().inv_cdf(least), least
+    at, weight = _nodes(critical, sizes[0])
+    density = _normal(at, sizes[0])
+    for before, now in pairwise(sizes):
+        beyond = (critical * np.sqrt(now) - at) / np.sqrt(now - before)
+        chance += float(np.sum(density * weight * _above(beyond)))
+        reached, next_weight = _nodes(critical, now)
+        density = _normal(reached[:, None] - at[None, :], now - before) @ (density * weight)
+        at, weight = reached, next_weight
+    return min(1.0, chance)
+
+
 def _critical(level: float) -> float:
     return NormalDist().inv_cdf(1.0 - level)
 
@@ -68,3 +92,10 @@ def _nodes(critical: float, size: int) -> tuple[Array, Array]:
 
 def _normal(value: Array, variance: int) -> Array:
     return np.exp(-(value**2) / (2.0 * variance)) / np.sqrt(2.0 * np.pi * variance)
+
+
+def _above(value: Array) -> Array:
+    """The chance of a standard normal value above each of these."""
+    from scipy.special import ndtr  # scipy.stats takes seconds to import, scipy.special does not
+
+    return np.asarray(ndtr(-value))

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from mlops_assets.core.decide.agreed.results import Since
+from mlops_assets.core.decide.looks.pooled_gains import SPANS
 from mlops_assets.core.decide.policy import CheckResult, Evidence, History, RetrainPolicy, decide, is_news
-from mlops_assets.core.decide.probe import SPANS
 from mlops_assets.core.decide.requests import Answer
 from mlops_assets.core.drift.grid import MIN_REFERENCE_ROWS
 from mlops_assets.core.models.matrix import CannotTrain
@@ -29,6 +29,7 @@ from mlops_assets.core.stats.intervals import MIN_BLOCKS, MIN_DAYS_BY_HOURS, Can
 from mlops_assets.core.stats.observations import fewest_days
 from mlops_assets.core.time.events import is_evidence, named
 from mlops_assets.core.time.windows import Window, local_days, parse_duration
+from mlops_assets.steps.decide.fleet.discoveries import GainsOfTheDay, among
 from mlops_assets.steps.decide.looks import counts_since, ending_at, probed
 from mlops_assets.steps.decide.model_changes import changed_definition, faults, notes, novelty
 from mlops_assets.steps.decide.training_scope import Scope, scope
@@ -104,7 +105,7 @@ def gather(
         notes=notes(platform, model, since),
         failing=failing_told(platform, model),
         fall_back_to=goes_back_to(platform, model)[0],
-        probe=probed(platform, model, champion),
+        probe=probed(platform, model, champion, prices=policy if platform.trainings_policy() else None),
         cannot_judge=cannot_judge,
         unjudged=unjudged,
         triggers=trigger_results(
@@ -151,11 +152,17 @@ def history(platform: Platform, model: str) -> History:
 
 
 def consider(
-    platform: Platform, model: ModelSettings, *, policy: RetrainPolicy | None = None, explained: bool = False
+    platform: Platform,
+    model: ModelSettings,
+    *,
+    policy: RetrainPolicy | None = None,
+    explained: bool = False,
+    gains: GainsOfTheDay | None = None,
 ) -> tuple[Decision, Evidence, bool]:
     """Decide on a model as things stand: the decision, its evidence, and whether it is new. Writes nothing.
 
-    What would have changed it is looked for where it is new, and so goes on record, or is asked for (`explained`).
+    What would have changed it is looked for where it is new, and so goes on record, or is asked for (`explained`). A
+    gain that asks for a training is held against those of the same day: those on record, and `gains`.
 
     Raises:
         NoDataYet: there is nothing to decide on: no data by the clock, or a member of a fleet that is pooled with all.
@@ -170,6 +177,10 @@ def consider(
         later = decide(evidence, agreed, past, at, explained=False)
         if later.action == decision.action not in ACTED:
             decision, now = later, at
+    among_others = among(platform, evidence, decision, gains)
+    if among_others is not None:
+        evidence = replace(evidence, among=among_others)
+        decision = decide(evidence, agreed, past, now, explained=False)
     news = is_news(decision, past)
     if news or explained:
         decision = decide(evidence, agreed, past, now)

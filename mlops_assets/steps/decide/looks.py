@@ -14,6 +14,7 @@ from typing import Any
 
 from mlops_assets.core.decide.probe import add_up
 from mlops_assets.core.decide.probe_result import Look, Probed
+from mlops_assets.core.decide.retrain_policy import RetrainPolicy
 from mlops_assets.core.record.entries import REIGN_BEGINS
 from mlops_assets.core.record.plain_values import as_plain, from_plain
 from mlops_assets.core.settings import ModelSettings
@@ -53,7 +54,12 @@ def counting(platform: Platform, model: ModelSettings) -> list[Look]:
 
 
 def probed(
-    platform: Platform, model: ModelSettings, champion: ModelVersion | None, looks: Sequence[Look] | None = None
+    platform: Platform,
+    model: ModelSettings,
+    champion: ModelVersion | None,
+    looks: Sequence[Look] | None = None,
+    *,
+    prices: RetrainPolicy | None = None,
 ) -> Probed | None:
     """What the looks at the champion add up to; None where it has not been looked at.
 
@@ -62,6 +68,7 @@ def probed(
         model: its settings.
         champion: the version that was looked at.
         looks: those that count, where they have been read; else they are.
+        prices: what a training must be worth, where the p-value of its gain is asked for.
     """
     if champion is None:
         return None
@@ -73,6 +80,7 @@ def probed(
             since=in_production_since(platform, model, champion),
             length=window_length(model),
             costs=model.monitoring.costs,
+            prices=prices,
         )
     except CannotJudge:
         return None

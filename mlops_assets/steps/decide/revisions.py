@@ -47,7 +47,10 @@ class Revisions:
             f"{self._lake}/_code.json",
             f"{self._lake}/_built.json",
         ]
-        self._shared = _digest(platform.declared_stamp(), [self._of(path) for path in shared])
+        # What is agreed on for all trainings decides whether one starts at once or waits for its turn.
+        agreed = platform.trainings_policy()
+        parts = [platform.declared_stamp(), [self._of(path) for path in shared]]
+        self._shared = _digest(*parts, *([agreed] if agreed else []))
 
     def of(self, model: ModelSettings) -> str:
         """Changes whenever something does that a decision on the model may stand on."""

@@ -65,6 +65,30 @@ class Reign:
 
 
 @dataclass(frozen=True)
+class RecordLine:
+    """A line of a record, as it is in the file."""
+
+    line: bytes
+
+    def says(self, *texts: str) -> bool:
+        """Whether one of these stands somewhere in it, in the form in which the record is written."""
+        return any(text.encode() in self.line for text in texts)
+
+    def begins(self, text: str) -> bool:
+        """Whether it begins so: its fields stand in the order of their names."""
+        return self.line.startswith(text.encode())
+
+    @property
+    def entry(self) -> OnRecord:
+        """What it says.
+
+        Raises:
+            ValueError: it is no entry.
+        """
+        return entry_of(parsed(self.line))
+
+
+@dataclass(frozen=True)
 class Record:
     """One append-only JSON-lines file a model, its entries linked by hashes.
 
@@ -96,6 +120,15 @@ class Record:
         if damage:
             raise DamagedRecord(damage)
         return entries
+
+    def newest(self, model: str) -> Iterator[RecordLine]:
+        """The lines of a record, the newest first; each is read when its entry is asked for.
+
+        Raises:
+            DamagedRecord: the file cannot be read. Whether lines are missing is not looked at.
+        """
+        for line in reversed(lines_of(self.file(model), self._head(model))):
+            yield RecordLine(line)
 
     def damage(self, model: str) -> str:
         """Why the record of a model cannot be read, as `entries` says it; empty if it can."""

@@ -15,6 +15,7 @@ from msgspec import structs
 
 from mlops_assets.core.decide.counterfactuals import replay
 from mlops_assets.core.decide.evidence import Novelty
+from mlops_assets.core.decide.fleet.false_discoveries import AmongLooks
 from mlops_assets.core.decide.policy import (
     RULES,
     CheckResult,
@@ -91,6 +92,8 @@ def case(seed: int) -> Case:
         entries = [entry for entry in AGREED if maybe(0.3)] or ["gain"]
         policy = policy.changed({"on": entries, "growth": "never" if maybe(0.5) else 0.5})
         evidence = replace(evidence, triggers=_triggers(rng, policy, now))
+    if maybe(0.3):
+        evidence = replace(evidence, among=AmongLooks(now.date(), 1_000, float(rng.uniform(0, 0.05))))
     past = [Past(now - int(rng.integers(0, 40)) * DAY, str(rng.choice(["retrain", "wait"])), "f") for _ in range(3)]  # type: ignore[arg-type]
     return evidence, policy, History(tuple(sorted(past, key=lambda p: p.at))) if maybe(0.4) else History(), now
 
@@ -120,7 +123,9 @@ def _probe(rng: np.random.Generator) -> Probed:
             return None
         lower = float(rng.uniform(-0.05, 0.1))
         money = ProfitGain(float(rng.uniform(-0.01, 0.01)), 0.01, 200.0) if rng.random() < 0.8 else None
-        return Gain(candidate, lower, lower + float(rng.uniform(0, 0.1)), 1, 1000, 28, money)
+        return Gain(
+            candidate, lower, lower + float(rng.uniform(0, 0.1)), 1, 1000, 28, money, p=float(rng.uniform(0, 0.1))
+        )
 
     return Probed(gain("refit:4"), gain("revert:2"), "refit:4", 2, 0.02, "The probe has looked.")
 

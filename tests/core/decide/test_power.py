@@ -13,8 +13,9 @@ import pytest
 from scipy.stats import nct, norm
 
 from mlops_assets.core.decide.judged_window import KEEP
+from mlops_assets.core.decide.looks.pooled_gains import SPANS
 from mlops_assets.core.decide.power import Noise, Part, performance_power, probe_power, sentence, smallest_seen
-from mlops_assets.core.decide.probe import SHARES, SPANS, add_up
+from mlops_assets.core.decide.probe import SHARES, add_up
 from mlops_assets.core.decide.probe_policy import ProbePolicy
 from mlops_assets.core.decide.probe_result import Look, Series
 from mlops_assets.core.decide.probe_result import Part as Stretch
