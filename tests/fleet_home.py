@@ -46,7 +46,7 @@ def declare(folder: Path, names: list[str], **changes: Any) -> None:
     """Declarations of the demo's sources, and models like flight_delay of these names."""
     shutil.copytree(DEFS, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     fields = yaml.safe_load((DEFS / "flight_delay" / "defs.yaml").read_text(encoding="utf-8"))
-    for name in ("flight_delay", "arrival_delay", "card_fraud"):
+    for name in ("flight_delay", "arrival_delay", "card_fraud", "carrier_delay"):
         shutil.rmtree(folder / name)
     for name in names:
         (folder / name).mkdir()

@@ -125,7 +125,7 @@ class Deciding:
         """
         from mlops_assets.steps.decide.holds import start_held
         from mlops_assets.steps.promote.conclusion import finish_promotion
-        from mlops_assets.steps.promote.pool import follow
+        from mlops_assets.steps.promote.pool import begin
         from mlops_assets.steps.rollout.fallback import settle
         from mlops_assets.steps.rollout.reverting import finish_revert, revert
 
@@ -135,7 +135,7 @@ class Deciding:
         finish_promotion(platform, model)
         finish_revert(platform, model)
         settle(platform, model)
-        if isinstance(model, MemberSettings) and (why := follow(platform, model)):
+        if isinstance(model, MemberSettings) and (why := begin(platform, model)):
             return self._resting(model, why)
         unanswered = _without_run(self.instance, platform, model.name)
         if self.policy is None and unanswered and not start_held(platform, model, unanswered):
@@ -165,6 +165,11 @@ class Deciding:
             return Look(_in_words(decision), _request(self.platform, decision))
         if self.policy is not None and unanswered:
             leave_queue(self.platform, model.name, _in_words(decision))
+        if isinstance(model, MemberSettings) and decision.action == "wait":
+            from mlops_assets.steps.promote.pool import follow
+
+            # Last: what its windows said of the pool's champion of before is answered.
+            follow(self.platform, model)
         return self._resting(model, _in_words(decision))
 
     def together(self, models: Mapping[str, ModelSettings], safely: Safely) -> Mapping[str, Look]:

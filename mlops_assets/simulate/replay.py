@@ -327,7 +327,8 @@ class _Replay:
     def _retrain(self) -> None:
         for model in (*self.before, self.model):
             self.engine.decide(model)
-        if self.members:
+        # A second time: what was rejected follows the pool.
+        for _ in range(2 if self.members else 0):
             self.engine.decide_all(self.members)
 
     def _champion_version(self) -> int:

@@ -69,7 +69,7 @@ def test_an_unknown_model_names_the_known_ones(mlops: Mlops, home: Home, command
     failed = mlops(command, "flights_delay", *reason)
     assert failed.exit_code == 1
     assert failed.stderr.strip() == (
-        "Error: There is no model 'flights_delay'. Known: arrival_delay, card_fraud, flight_delay."
+        "Error: There is no model 'flights_delay'. Known: arrival_delay, card_fraud, carrier_delay, flight_delay."
     )
     assert not home.ledger.exists()
 

@@ -131,7 +131,7 @@ def test_a_replay_that_ends_before_it_starts(mlops: Mlops, home: Home, tmp_path:
     refused = mlops("replay", "flight_delay", *days, "--report", str(tmp_path))
     assert (refused.exit_code, "swap --start and --end" in refused.stderr) == (1, True)
     known = mlops("replay", "trains", *days, "--report", str(tmp_path))
-    assert "Known: arrival_delay, card_fraud, flight_delay." in known.stderr
+    assert "Known: arrival_delay, card_fraud, carrier_delay, flight_delay." in known.stderr
 
 
 def test_resuming_what_was_never_started(mlops: Mlops, home: Home, tmp_path: Path) -> None:

@@ -35,7 +35,8 @@ def test_doctor_on_one_model_for_programs_and_on_a_full_disk(mlops: Mlops, monke
     assert disk["fix"] == "Make room: mlops clean --dry-run says what may go."
     told = mlops("doctor", "train_delay")
     assert told.exit_code != 0
-    assert "There is no model 'train_delay'. Known: arrival_delay, card_fraud, flight_delay" in told.stderr
+    known = "arrival_delay, card_fraud, carrier_delay, flight_delay"
+    assert f"There is no model 'train_delay'. Known: {known}" in told.stderr
 
 
 def test_clean_says_first_and_removes_then(mlops: Mlops, home: Home) -> None:

@@ -187,7 +187,7 @@ def test_a_person_goes_back_at_once(drifting: World, mlops: Any) -> None:
     # The others have nothing to go back to, and keep nobody from going back.
     assert said.exit_code == 1
     answers = json.loads(said.stdout)
-    assert answers["refused"].keys() == {"arrival_delay", "card_fraud"}
+    assert answers["refused"].keys() == {"arrival_delay", "card_fraud", "carrier_delay"}
     done = answers["done"][world.model.name]
     assert (done["champion"], done["before"]) == (1, 2)
     assert done["seconds"] < 5.0

@@ -113,7 +113,7 @@ def test_readers_go_on_for_the_others_and_name_the_file(
 ) -> None:
     _, told = damage(defs, kind)
     platform = Platform.of(home)
-    assert sorted(platform.models()) == ["arrival_delay", "card_fraud", "flight_delay"]
+    assert sorted(platform.models()) == ["arrival_delay", "card_fraud", "carrier_delay", "flight_delay"]
     assert "flights" in platform.sources.settings()
     outlook = platform.sources.outlook(platform.groups())
     assert re.search(told, " ".join(outlook.waiting)), "what is joined with it waits"
@@ -305,8 +305,8 @@ def test_doctor_and_status_name_defaults_and_the_models_below(home: Home, defs: 
     (defs / "defaults.yaml").write_text("owners: [x]\n\ncolour: red\n", encoding="utf-8")
     platform = Platform.of(home)
     (finding, _) = doctor._yaml(platform)
-    assert (finding.state, finding.about) == ("broken", "arrival_delay, card_fraud, flight_delay")
+    assert (finding.state, finding.about) == ("broken", "arrival_delay, card_fraud, carrier_delay, flight_delay")
     assert f"{defs}/defaults.yaml:3: colour: there is no such field" in finding.what
     status = standing(home)
-    assert status["broken_models"].keys() == {"arrival_delay", "card_fraud", "flight_delay"}
+    assert status["broken_models"].keys() == {"arrival_delay", "card_fraud", "carrier_delay", "flight_delay"}
     assert status["sources"], "sources live on"

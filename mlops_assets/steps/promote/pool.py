@@ -1,5 +1,8 @@
 """A member of a fleet begins as the pooled model, and follows it until a model of its own is promoted.
 
+It follows a new champion of the pool once its own decision on the one before is made: that knows its windows, and none
+has closed since a model that was fitted just now.
+
 Here: making the pool's champion that of a member, with what its windows are compared with: the member's own rows. Not
 here: when a member's own model takes over, which is a decision like any other (`core.promote.gate`): the champion that
 it has to beat is the pool's, on the member's rows.
@@ -30,6 +33,11 @@ GATE_WINDOW = "gate_window"
 def is_pooled(version: ModelVersion | None) -> bool:
     """Whether a champion of a member is the pool's."""
     return version is not None and POOLED in version.tags
+
+
+def begin(platform: Platform, member: MemberSettings) -> str:
+    """The same for a member that has no champion at all; one that has is asked first what its windows say of it."""
+    return "" if platform.registry.champion(member.name) else follow(platform, member)
 
 
 def follow(platform: Platform, member: MemberSettings) -> str:

@@ -83,6 +83,27 @@ def test_following_twice_changes_nothing_and_a_newer_pool_is_followed(pool: Worl
     assert member.aliases() == {"champion": 2, "previous": 1}
 
 
+def test_a_member_decides_before_it_follows(pool: World) -> None:
+    member = World(pool.home, member_of(pool.home, "UA", training={"max_rounds": 15}))
+    member.tick()
+    stronger = World(pool.home, FleetSettings.model_validate(fleet_of(pool.home, training={"max_rounds": 15})))
+    pool.at(WEEKS[-1])
+    stronger.platform.ledger.record.note("delay", Request, by="a person", reason="more rounds")
+    stronger.tick()
+    assert stronger.aliases()["champion"] == 2
+    # The pool's new champion has seen all labels; the one before can still be compared with.
+    member.platform.ledger.record.note("delay_ua", Request, by="a person", reason="try its own")
+    (run,) = member.tick().runs
+    assert run.success
+    judged = member.ledger()[-1]
+    assert "against" in judged["reason"] and "of the champion" in judged["reason"]
+    if judged["kind"] == "rejection":
+        member.tick()
+        champion = member.platform.registry.champion("delay_ua")
+        assert champion is not None
+        assert champion.tags[POOLED] == "2"
+
+
 def test_a_member_with_too_few_rows_is_watched_with_the_pool(pool: World) -> None:
     member = World(pool.home, member_of(pool.home, "OO"))
     said = member.tick().skipped
