@@ -19,7 +19,7 @@ Mlops = Callable[..., Result]
 def test_doctor_on_a_new_home(mlops: Mlops) -> None:
     sound = mlops("doctor")
     assert sound.exit_code == 0, sound.stdout
-    assert "3 models" in sound.stdout
+    assert "4 models" in sound.stdout
     assert "0 broken" in sound.stdout
     assert "mlops up carries on" in " ".join(sound.stdout.split()), "what to look at ends in what to do"
 
