@@ -15,6 +15,7 @@ from mlops_assets.assets.retrain_sensor import MODEL_TAG
 from mlops_assets.core.record.incidents import Incident, digested
 from mlops_assets.core.record.plain_values import counted
 from mlops_assets.steps.keep.model_alarms import PREFIXES, Alarm, model_alarms, why_over
+from mlops_assets.steps.keep.waiting_for_data import by_source
 from mlops_assets.steps.land.source_alarms import STATES, lasting
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.alerts.channels import Channels
@@ -39,10 +40,10 @@ def alert_sensor(
     if platform.home.settings.landing:
         return dg.SkipReason("A replay pages nobody: its alerts stand in its own log.")
     alarms = _of_models(platform)
-    for alarm in alarms:
+    seen = {alarm["key"] for alarm in alarms} | lasting(platform)
+    for alarm in by_source(platform, alarms, platform.models()):
         asset = alarm.pop("asset", None)
         alerts.send(**alarm, run=_run_of(context.instance, asset) if asset else None)
-    seen = {alarm["key"] for alarm in alarms} | lasting(platform)
     for incident in alerts.incidents.state().open:
         if why := _over(incident, seen, context.instance):
             alerts.end(incident.key, why_over(platform, incident.key) or why)
