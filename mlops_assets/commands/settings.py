@@ -38,7 +38,7 @@ def settings(model: ModelName, as_json: AsJson = False) -> None:
     """
     from mlops_assets.core.settings import ModelSettings
     from mlops_assets.steps.keep.settings_origins import settings_origins
-    from mlops_assets.world.location import read_trainings_policy
+    from mlops_assets.world.runs.agreed_trainings import read_trainings_policy
     from mlops_assets.world.settings_files import read_settings
 
     declared = read_settings(DEFS, ModelSettings)[known_model(model)]

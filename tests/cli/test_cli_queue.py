@@ -21,8 +21,8 @@ from mlops_assets.steps.keep import doctor
 from mlops_assets.world import platform as platforms
 from mlops_assets.world.home import Home, working_in
 from mlops_assets.world.landed import sources as landed
-from mlops_assets.world.location import read_trainings_policy
 from mlops_assets.world.platform import Platform
+from mlops_assets.world.runs.agreed_trainings import read_trainings_policy
 from tests.fleet_home import NOW, FleetHome, declare
 
 Agreed = Callable[[TrainingsPolicy | None], FleetHome]
@@ -42,7 +42,7 @@ def agreed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Agreed]:
 
         def made(policy: TrainingsPolicy | None) -> FleetHome:
             monkeypatch.setattr(Platform, "trainings_policy", lambda _: policy)
-            monkeypatch.setattr("mlops_assets.world.location.read_trainings_policy", lambda _: policy)
+            monkeypatch.setattr("mlops_assets.world.runs.agreed_trainings.read_trainings_policy", lambda _: policy)
             return FleetHome(home, folder, policy)
 
         yield made
