@@ -39,6 +39,7 @@ from mlops_assets.commands import (
     power,
     pull,
     quarantine,
+    queue,
     replay,
     reproduce,
     rollout,
@@ -65,13 +66,13 @@ from mlops_assets.commands.console import (
 
 MOVED = {"decisions": ("record", "show"), "ledger": ("record",)}
 """Former names of commands, which go on working: what stands on record is called the record."""
-LOOKS = {"status", "why", "record", *MOVED, "explain", "champion-at", "rollout", "alerts"}
+LOOKS = {"status", "queue", "why", "record", *MOVED, "explain", "champion-at", "rollout", "alerts"}
 """What can only look at a home that is there; a mistyped one must not be made."""
 ANYWHERE = {"init", "drift"}
 """What works outside of a project, too: it makes one, or compares two files."""
 GROUPS = {
     "Look: status, decisions and their reasons": (
-        "status", "why", "record", "explain", "decide", "champion-at", "rollout", "alerts", "drift",
+        "status", "queue", "why", "record", "explain", "decide", "champion-at", "rollout", "alerts", "drift",
         "evidently", "power", "settings",
     ),
     "Act: tell the platform what to do with a model": (
@@ -160,6 +161,7 @@ def main(
 for topic in (
     land,
     status,
+    queue,
     doctor,
     decisions,
     explain,

@@ -28,6 +28,7 @@ from mlops_assets.core.record.entries import (
     Freeze,
     OnRecord,
     OutcomeFound,
+    QueueMove,
     Refusal,
     RolloutMove,
     Snooze,
@@ -60,6 +61,9 @@ def entry_in_words(entry: OnRecord) -> tuple[str, str]:
         from mlops_assets.pages.rollout import state_in_words
 
         what += f": {state_in_words(entry)}"
+    elif isinstance(entry, QueueMove):
+        moved = "left the queue" if entry.move == "left" else "came back to the queue"
+        what = f"the training of decision {entry.decision} {moved}"
     elif isinstance(entry, Freeze | Snooze):
         what += f" until {minute(entry.until)}"
     elif isinstance(entry, Approval | Refusal):

@@ -13,8 +13,10 @@ import yaml
 from rich.markup import escape
 
 from mlops_assets.commands.console import DEFS, AsJson, ModelName, example, known_model, say, say_json
+from mlops_assets.world.project import PROJECT
 
 if TYPE_CHECKING:
+    from mlops_assets.core.decide.fleet.trainings_policy import TrainingsPolicy
     from mlops_assets.core.settings_defaults import FieldPlace, SettingValue
 
 
@@ -36,15 +38,29 @@ def settings(model: ModelName, as_json: AsJson = False) -> None:
     """
     from mlops_assets.core.settings import ModelSettings
     from mlops_assets.steps.keep.settings_origins import settings_origins
+    from mlops_assets.world.runs.agreed_trainings import read_trainings_policy
     from mlops_assets.world.settings_files import read_settings
 
     declared = read_settings(DEFS, ModelSettings)[known_model(model)]
     values = settings_origins(DEFS, declared)
+    shared = read_trainings_policy(PROJECT.root)
     if as_json:
         fields = {".".join(map(str, v.place)): {"value": v.value, "from": v.origin} for v in values}
-        say_json({"model": model, "folder": DEFS, "settings": fields})
+        of_all = {"trainings_of_all_models": shared.to_dict()} if shared else {}
+        say_json({"model": model, "folder": DEFS, "settings": fields, **of_all})
     else:
         say(escape(settings_as_yaml(values).rstrip("\n")))
+        if shared:
+            say(escape("\n".join(_of_all_models(shared))))
+
+
+def _of_all_models(shared: TrainingsPolicy) -> Iterator[str]:
+    """What holds for the trainings of all models together, as comments: it is no setting of the model."""
+    from mlops_assets.core.decide.fleet.trainings_policy import PLACE
+
+    yield f"# Of all models together (pyproject.toml, {PLACE}):"
+    for name, value in shared.to_dict().items():
+        yield f"#   {name}: {'no limit' if value is None else value}"
 
 
 def settings_as_yaml(values: Sequence[SettingValue]) -> str:

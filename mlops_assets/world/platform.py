@@ -28,11 +28,11 @@ from mlops_assets.world.home import Home
 from mlops_assets.world.lake import Lake
 from mlops_assets.world.landed.fleet_values import brought_values
 from mlops_assets.world.landed.sources import DEFS, Sources
-from mlops_assets.world.location import read_trainings_policy
 from mlops_assets.world.mlflow.registry import ModelVersion, Registry
 from mlops_assets.world.project import PROJECT
 from mlops_assets.world.record.ledger import Ledger
 from mlops_assets.world.record.replayed import is_replay
+from mlops_assets.world.runs.agreed_trainings import read_trainings_policy
 from mlops_assets.world.settings_files import Declared, broken_files, read_settings, settings_file
 
 if TYPE_CHECKING:

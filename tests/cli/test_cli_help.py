@@ -77,6 +77,7 @@ def test_the_commands_are_all_there() -> None:
         "rollout",
         "serve",
         "settings",
+        "queue",
         "api-key",
         "traffic",
         "drill rollback",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
@@ -19,6 +20,7 @@ from pydantic_core import PydanticUndefined
 
 from mlops_assets.cli import app
 from mlops_assets.core import settings, settings_sections
+from mlops_assets.core.decide.fleet.trainings_policy import TrainingsPolicy
 from mlops_assets.core.decide.policy import RetrainPolicy
 from mlops_assets.core.drift import settings as drift_settings
 from mlops_assets.core.settings_fleet import FleetSettings
@@ -114,6 +116,16 @@ def test_every_field_is_documented_with_its_default(where: tuple[str, str]) -> N
     assert {row.field: written(row.default) for row in rows} == defaults(SECTIONS[where])
     assert len(rows) == len({row.field for row in rows})
     assert all(len(row.meaning) > 10 for row in rows)
+
+
+def test_what_holds_for_all_trainings_is_documented_with_its_default() -> None:
+    """A table of pyproject.toml, so with the quotes that TOML asks for."""
+    rows = {row.field: row.default.strip('`"') for row in table("fleets.md", "One budget for all trainings")}
+    assert rows == {name: "none" if value is None else value for name, value in TrainingsPolicy().to_dict().items()}
+    example = re.search(r"```toml\n(.*?)```", section("fleets.md", "One budget for all trainings"), re.DOTALL)
+    assert example is not None
+    tools = tomllib.loads(example[1])["tool"]
+    assert TrainingsPolicy.from_table(tools["mlops"]["trainings"]) == TrainingsPolicy(runs_a_day=20, cpu_hours_a_day=8)
 
 
 def nested(kind: Any) -> Iterator[Any]:

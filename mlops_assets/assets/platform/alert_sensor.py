@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from itertools import chain
 
 import dagster as dg
 
@@ -24,6 +25,7 @@ from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.steps.decide.revisions import Rested, Revisions
 from mlops_assets.steps.keep.model_alarms import BROKEN_RECORD, Alarm, model_alarms, model_of, why_over
+from mlops_assets.steps.keep.waiting_for_data import by_source
 from mlops_assets.steps.land.source_alarms import STATES, lasting
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.alerts.channels import Channels
@@ -52,10 +54,9 @@ def alert_sensor(
     kept, watched = KeptLooks(platform.home, ALARMS), _Watched(platform, alerts)
     models = platform.models()
     done = Tick(platform, alerts, watched.look, ALARMS).round(models, kept.read(context.cursor), watched.stamp)
-    for alarms in watched.alarms.values():
-        for alarm in alarms:
-            asset = alarm.pop("asset", None)
-            alerts.send(**alarm, run=_run_of(context.instance, asset) if asset else None)
+    for alarm in by_source(platform, chain.from_iterable(watched.alarms.values()), models):
+        asset = alarm.pop("asset", None)
+        alerts.send(**alarm, run=_run_of(context.instance, asset) if asset else None)
     states = lasting(platform)
     for incident in alerts.incidents.state().open:
         if model := model_of(incident.key):

@@ -18,15 +18,20 @@ from mlops_assets.core.record.entries import ACTED, CONCLUDED, Decision, Rollbac
 from mlops_assets.core.record.plain_values import days_of
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.time.windows import Window
+from mlops_assets.steps.decide.fleet.on_record import on_file
 from mlops_assets.steps.land.source_alarms import newest_bad
 from mlops_assets.world.clock import NoDataYet
 from mlops_assets.world.landed.loaded_definitions import not_loaded
 from mlops_assets.world.platform import Platform
+from mlops_assets.world.runs.training_runs import TrainingRuns
+from mlops_assets.world.runs.training_starts import TrainingStarts
 
 
 def upcoming(platform: Platform, model: ModelSettings, known: Mapping[str, Any]) -> str:
     """The next thing that happens to a model, of which `known` has `standing`'s fields."""
     name, last, request = model.name, known["last_decision"], known["open_request"]
+    if waits_for_its_turn(platform, name):
+        return "Its training waits for its turn: mlops queue"
     if last and last["action"] in ACTED and not _concluded(platform, name, last["id"]):
         return f"Its run ends: {last['action']} by decision {last['id'][:8]}; then the gate says what becomes of it."
     if known["paused"] and not request:
@@ -45,6 +50,15 @@ def upcoming(platform: Platform, model: ModelSettings, known: Mapping[str, Any])
     if request or known["outdated"]:
         return f"The next tick decides {f'on the request: {request}' if request else 'anew'}"
     return _next_window(platform, model, known, platform.now(model))
+
+
+def waits_for_its_turn(platform: Platform, name: str) -> bool:
+    """Whether a training was decided on, and the budget of all of them has not let it start."""
+    if platform.trainings_policy() is None:
+        return False
+    waiting, root = on_file(platform.ledger.record, name).waiting, platform.home.root
+    started = {start.decision for start in TrainingStarts(root).all()} | {*TrainingRuns(root).of(name)}
+    return waiting is not None and waiting.id not in started
 
 
 def data_first(platform: Platform, model: ModelSettings) -> str:

@@ -22,6 +22,7 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.source_groups import Group
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.values.libraries import all_installed
+from mlops_assets.steps.decide.fleet.overview import budget_findings
 from mlops_assets.steps.decide.upcoming import data_first, not_loaded_yet
 from mlops_assets.steps.features.pipelines import try_pipeline
 from mlops_assets.world.alerts.webhooks import Webhooks
@@ -74,6 +75,7 @@ def examine(home: Home, models: Iterable[str] = (), *, platform: Platform | None
     findings += dbt
     if any(f.state == "broken" for f in dbt):
         return findings
+    findings += _tried("trainings", lambda: _trainings(platform), "Correct the file that is named.")
     chosen = [m for name, m in platform.models().items() if name in models or not models]
     for model in chosen:
         findings += _tried(model.name, lambda model=model: _model(platform, model), "See the message.")  # type: ignore[misc]
@@ -145,6 +147,18 @@ def _yaml(platform: Platform) -> Iterator[Finding]:
         yield Finding(file.subjects, "broken", file.sentence, "Correct the file that is named.")
     sources, models = platform.sources.settings(), platform.models()
     yield Finding("YAML", "good", f"{counted(len(sources), 'source')}, {counted(len(models), 'model')}")
+
+
+def _trainings(platform: Platform) -> Iterator[Finding]:
+    """What is agreed on for the trainings of all models together; nothing where nothing is."""
+    try:
+        policy = platform.trainings_policy()
+    except ValueError as error:
+        yield Finding("trainings", "broken", str(error), "Correct the file that is named.")
+        return
+    if policy is not None:
+        what, fix = budget_findings(platform, policy)
+        yield Finding("trainings", "warning" if fix else "good", what, fix)
 
 
 def _dbt(platform: Platform) -> Iterator[Finding]:

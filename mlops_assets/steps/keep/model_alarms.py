@@ -46,6 +46,8 @@ HELD_BACK = ("data", "frozen", "paused", "cannot_judge", "budget")
 
 Alarm = dict[str, Any]
 """Arguments of `Alerts.send`; `asset` in place of `run`: the run that made that asset last."""
+WAITS_FOR_DATA = "waits_for_data"
+"""In an alarm: the model that its data hold back, so that all of a source are told as one (`waiting_for_data`)."""
 FAILING_KEY = "failing/"
 BROKEN_RECORD = "broken-record"
 """Section of the runbook."""
@@ -134,6 +136,7 @@ def _failed(model: str, check: CheckResult, entries: Sequence[OnRecord]) -> Alar
         "do": f"Read `mlops why {model}`, and `mlops decide {model} --dry-run` for what would change the answer.",
         "runbook": "drift" if drift else runbook,
         "asset": (model, f"{check.kind}_report"),
+        **({WAITS_FOR_DATA: model} if decision.rule == "data" and not drift else {}),
     }
 
 

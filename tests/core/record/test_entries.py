@@ -34,6 +34,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "rejection": {"version": 1},
     "rollback": {"version": 1},
     "rollout": {"version": 1, "state": "shadow", "since": AT.isoformat()},
+    "queue": {"decision": "d", "move": "left"},
     "outcome": {"version": 1, "promotion": "p", "result": "kept"},
     "failing": {"version": 1, "result": "began"},
     "new_class": {"version": 1, "class": 3},

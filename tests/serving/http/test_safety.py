@@ -15,7 +15,8 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import ValidationError
 
-from mlops_assets.core.settings import ModelSettings, SourceSettings
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.serving.app import build
 from mlops_assets.serving.http.drift_api import BatchRequest, ProfileRequest
 from mlops_assets.serving.http.events_api import RetrainRequest

@@ -1,7 +1,7 @@
 """What a location has agreed on for the trainings of all its models together.
 
 Here: the fields under `[tool.mlops.trainings]` of a project's pyproject.toml, their defaults and their reading. Not
-here: the file (`world.location`), what a single model has agreed on (`decide.retrain_policy`), who starts
+here: the file (`world.runs.agreed_trainings`), what a single model has agreed on (`decide.retrain_policy`), who starts
 (`training_queue`).
 """
 

@@ -66,11 +66,11 @@ def now_found(platform: Platform) -> list[str]:
         return []
     tested = _tested(platform)
     days = {gain.day for gain in tested.values() if gain.is_held}
-    found: set[str] = set()
+    certain: set[str] = set()
     for day in days:
         p_values = known_on(platform, day)
-        found |= found_among(p_values, max(looks, len(p_values)), rate)
-    return sorted(model for model, gain in tested.items() if gain.is_held and model in found)
+        certain |= found_among(p_values, max(looks, len(p_values)), rate)
+    return sorted(model for model, gain in tested.items() if gain.is_held and model in certain)
 
 
 def rate_of(platform: Platform) -> tuple[float | None, int]:

@@ -1,7 +1,7 @@
 """What a project has agreed on for all of its models together, as its pyproject.toml says it now.
 
 Here: reading the table `[tool.mlops.trainings]`, again whenever the file has changed. Not here: its fields
-(`core.decide.fleet.trainings_policy`), finding the project (`project`).
+(`core.decide.fleet.trainings_policy`), finding the project (`world.project`).
 """
 
 from __future__ import annotations
