@@ -132,11 +132,13 @@ class ModelData:
             )
         if rows.empty:
             return pd.DataFrame(columns=[*self.keys, EVENT_TIME, LABEL, AVAILABLE_AT])
-        known = rows[AVAILABLE_AT].notna() & (rows[AVAILABLE_AT] <= pd.Timestamp(as_of))
+        # A time that is missing is before no moment.
+        known = rows[AVAILABLE_AT] <= pd.Timestamp(as_of)
         label = pd.to_numeric(rows[self.model.label.column]).astype("Float64").where(known).astype("float64")
-        rows = rows.drop(columns=[self.model.label.column]).assign(**{LABEL: label})
-        rows[AVAILABLE_AT] = rows[AVAILABLE_AT].where(known)
-        return rows
+        columns = {name: rows[name] for name in rows if name != self.model.label.column}
+        # Made at once: each drop and assignment would copy all columns.
+        columns |= {AVAILABLE_AT: rows[AVAILABLE_AT].where(known), LABEL: label}
+        return pd.DataFrame(columns, copy=False)
 
     def known_labels(self, *, before: datetime) -> int:
         """How many labels were known before a moment, in all of history."""

@@ -14,7 +14,7 @@ from mlops_assets.assets.platform.sensors import ON
 from mlops_assets.core.record.outgoing import EventKind, of_drift, of_entry
 from mlops_assets.core.record.plain_values import counted
 from mlops_assets.steps.decide.revisions import stamp_of_files
-from mlops_assets.steps.watch.windows.summaries import WindowSummary, summaries
+from mlops_assets.steps.watch.windows.summaries import WindowSummary, summaries, within
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.alerts.webhooks import URLS, Next, Reached, Sent, Webhooks
 from mlops_assets.world.declared_files import looked_at_once
@@ -51,7 +51,7 @@ def webhook_sensor(
 
 def _after(platform: Platform, reached: Reached, kinds: frozenset[EventKind]) -> Iterator[Next]:
     """What comes after a place, model by model: what has drifted, then what was made of it, in the record's order."""
-    for model in platform.models():
+    for model, settings in platform.models().items():
         # Before they are read: what is written in between is news at the next tick.
         if (stamp := _stamp(platform, model)) == reached.files.get(model):
             continue
@@ -59,8 +59,9 @@ def _after(platform: Platform, reached: Reached, kinds: frozenset[EventKind]) ->
             continue  # It is an incident of its own, and hides no other model.
         # Read first: the windows that a decision rests on were there before it.
         entries = platform.ledger.entries(model)
-        for window in summaries(platform.lake, model, "drift", WindowSummary):
-            if window.end <= reached.windows.get(model, _BEGINNING):
+        since = reached.windows.get(model, _BEGINNING)
+        for window in summaries(platform.lake, model, "drift", WindowSummary, since=within(settings, since)):
+            if window.end <= since:
                 continue
             failed = [check for check in window.checks if check.passed is False and "drift" in kinds]
             for check in failed:

@@ -33,7 +33,8 @@ def days_of(event_time: Any, rows: int) -> np.ndarray:
     Raises:
         CannotTrain: a row has no event time.
     """
-    times = pd.DatetimeIndex(pd.to_datetime(pd.Series(event_time), utc=True)).tz_localize(None)
+    # Without pandas' cache of texts: to see whether it would pay, it makes an object of each time.
+    times = pd.DatetimeIndex(pd.to_datetime(pd.Series(event_time), utc=True, cache=False)).tz_localize(None)
     if len(times) != rows:
         raise ValueError(f"{len(times):,} event times for {rows:,} rows: pass one a row")
     if times.hasnans:

@@ -130,8 +130,8 @@ def _counting_windows(
     """
     known = [
         (check, ending_at(model, check.window_end))
-        for check in window_checks(platform, model)
-        if check.kind not in ("fairness", "failing") and (fitted is None or check.window_end > fitted)
+        for check in window_checks(platform, model, since=fitted)
+        if check.kind not in ("fairness", "failing")
     ]
     return [
         (check, window)

@@ -55,6 +55,7 @@ from mlops_assets.steps.watch.windows.summaries import (
     answer_of,
     judged_folders,
     read_summary,
+    within,
 )
 from mlops_assets.world.landed.landed_files import WHOLE
 from mlops_assets.world.platform import GATE_VALUE, Platform
@@ -96,7 +97,7 @@ def _windows(
     platform: Platform, model: ModelSettings, report: str, kind: Any, since: datetime
 ) -> Iterator[tuple[Path, Any]]:
     """The windows that count as evidence and ended after the champion's training, oldest first."""
-    for folder in judged_folders(platform.lake, model.name, report):
+    for folder in judged_folders(platform.lake, model.name, report, since=within(model, since)):
         summary: WindowSummary = read_summary(folder, kind)
         if summary.end > since and is_evidence(model.events, summary.span, model.timezone):
             yield folder, summary

@@ -29,8 +29,8 @@ from mlops_assets.steps.watch.windows.summaries import (
     REPORTS,
     WindowSummary,
     failing_of,
+    has_verdicts,
     judged_folders,
-    known_verdicts,
     newest_summary,
     read_summary,
     summaries,
@@ -98,7 +98,7 @@ def record(platform: Platform) -> Iterator[Sample]:
 def reports(platform: Platform) -> Iterator[Sample]:
     """Drift, performance and its estimate in the newest windows, from the reports."""
     for name, model in platform.models().items():
-        if known_verdicts(platform, name):
+        if has_verdicts(platform, name):
             yield Sample("model_worse_than_baseline", (name,), failing_of(platform, model) is not None)
         for report in REPORTS:
             newest = newest_summary(platform.lake, name, report, WindowSummary)

@@ -71,7 +71,7 @@ def model_alarms(platform: Platform, model: ModelSettings) -> list[Alarm]:
         return [_broken_record(model.name, str(error))]
     champion = platform.registry.champion(model.name)
     since = fitted_until(champion)
-    checks = {c.name: c for c in window_checks(platform, model) if since is not None and c.window_end > since}
+    checks = {c.name: c for c in window_checks(platform, model, since=since)} if since is not None else {}
     failed = [check for check in checks.values() if check.passed is False and check.kind != "failing"]
     # A day that slides by hours and the whole day have one key: the newer of the two is told.
     by_age = sorted(failed, key=lambda check: check.window_end)

@@ -10,11 +10,13 @@ client's, so an MLflow that stores them otherwise fails there.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +34,7 @@ OWN_TAGS = (SHA256, "family", "task", "seed", "rounds")
 UNKNOWN = datetime.min.replace(tzinfo=UTC)
 WAIT_SECONDS = 20.0
 """For whoever writes to the store; MLflow's client waits as long."""
+_HEADER = 28
 DELETED = "Deleted_Internal"
 """Stage of a version that was deleted in MLflow: its row stays."""
 
@@ -75,6 +78,33 @@ def read_version(store: Path, name: str, version: int | str) -> ModelVersion | N
     Raises:
         MlflowUnavailable: the file cannot be read.
     """
+    state = _state(store)
+    return _queried(store, name, version) if state is None else _kept(store, name, version, state)
+
+
+def _state(store: Path) -> tuple[object, ...] | None:
+    """Changes with each transaction, which SQLite counts in the file's header; None where it counts elsewhere.
+
+    A look at a model asks for its champion a dozen times. See https://www.sqlite.org/fileformat2.html#file_change_counter.
+    """
+    try:
+        with store.open("rb") as file:
+            header, stat = file.read(_HEADER), os.fstat(file.fileno())
+    except OSError:
+        return None
+    # With a write-ahead log (2) new pages, and the counter among them, stand beside the file.
+    if header[18:20] != b"\x01\x01":
+        return None
+    return header[24:28], stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
+
+
+@lru_cache(maxsize=256)
+def _kept(store: Path, name: str, version: int | str, state: tuple[object, ...]) -> ModelVersion | None:
+    del state
+    return _queried(store, name, version)
+
+
+def _queried(store: Path, name: str, version: int | str) -> ModelVersion | None:
     try:
         with closing(_open(store)) as connection:
             # One transaction: an alias that moves between two queries would give a version that never was.

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,6 +40,9 @@ from mlops_assets.core.record.entry import kind_of
 from mlops_assets.world.files.locks import alone
 from mlops_assets.world.record.chain import HASH, Checked, DamagedRecord, Head, chained, check, lines_of, parsed
 
+_KEPT = 8
+"""Records that a process keeps as it read them: one look at a model asks for its record a dozen times."""
+_SETTLED_NS = 100_000_000
 Holding = TypeVar("Holding", bound=Pause | Freeze | Snooze)
 
 
@@ -139,6 +144,24 @@ class Record:
 
     def _entries(self, model: str) -> tuple[list[OnRecord], str]:
         """The entries that can be read of a record, and what is wrong with it; empty if nothing is."""
+        stamp = self._stamp(model)
+        entries, damage = self._parsed(model) if stamp is None else _kept(self, model, stamp)
+        return [*entries], damage
+
+    def _stamp(self, model: str) -> tuple[int, ...] | None:
+        """Changes when the files of a record do; None where they may change again without a trace in their times."""
+        stats = []
+        for file in (self.file(model), self.head_file(model)):
+            try:
+                stats.append(file.stat())
+            except OSError:
+                return None
+        # What is written twice within one tick of the system's clock has the same time.
+        if time.time_ns() - max(stat.st_ctime_ns for stat in stats) < _SETTLED_NS:
+            return None
+        return tuple(part for stat in stats for part in (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino))
+
+    def _parsed(self, model: str) -> tuple[list[OnRecord], str]:
         entries, (lines, damage) = list[OnRecord](), self._read(model)
         for number, values in enumerate(lines, start=1):
             try:
@@ -294,3 +317,9 @@ class Record:
     def _locked(self, model: str) -> Iterator[Path]:
         with alone(self.folder / f".{model}.lock"):
             yield self.file(model)
+
+
+@lru_cache(maxsize=_KEPT)
+def _kept(record: Record, model: str, stamp: tuple[int, ...]) -> tuple[list[OnRecord], str]:
+    del stamp
+    return record._parsed(model)

@@ -22,6 +22,7 @@ from mlops_assets.core.record.entries import (
     Wake,
 )
 from mlops_assets.core.record.plain_values import as_plain
+from mlops_assets.core.time.windows import parse_every
 from mlops_assets.steps.keep import model_alarms as module
 from mlops_assets.steps.keep.model_alarms import model_alarms
 from mlops_assets.steps.watch.sliding_performance import NAME as OVER_24H
@@ -32,7 +33,8 @@ from tests.checkout import CHECKOUT
 
 FITTED = datetime(2024, 3, 1, tzinfo=UTC)
 END = datetime(2024, 3, 8, tzinfo=UTC)
-MODEL: Any = SimpleNamespace(name="orders")
+RHYTHM = SimpleNamespace(length=parse_every("week"))
+MODEL: Any = SimpleNamespace(name="orders", monitoring=SimpleNamespace(rhythm=RHYTHM))
 NEW = {"code": 3, "since": "2024-03-01", "rows": 2, "share": 0.5}
 GONE = {"code": 1, "last": None, "share": 0.5, "missed": 9}
 

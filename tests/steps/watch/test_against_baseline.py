@@ -19,7 +19,7 @@ from mlops_assets.steps.predict.predictions import predicted_days, read_scores, 
 from mlops_assets.steps.rollout.fallback import goes_back_to, settle
 from mlops_assets.steps.watch.against_baseline import CHECK, guesses
 from mlops_assets.steps.watch.performance_report import watch_performance
-from mlops_assets.steps.watch.windows.summaries import failing_of, known_verdicts, window_checks
+from mlops_assets.steps.watch.windows.summaries import GuessingSummary, failing_of, newest_summary, window_checks
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.home import Home
 from mlops_assets.world.mlflow.registry import FALLBACK
@@ -83,7 +83,9 @@ def test_it_is_told_everywhere(world: World, mlops: Any) -> None:
     told = found.in_words(model.name, model.zone)
     assert told.startswith("flight_delay has been worse than guessing since 2013-02-25: ROC AUC 0.")
     # In the report, each window, and the evidence a decision is made on.
-    newest = known_verdicts(platform, model.name)[-1]
+    summary = newest_summary(platform.lake, model.name, "performance", GuessingSummary)
+    assert summary and summary.guessing.judged
+    newest = summary.guessing.judged
     assert (newest.worse, newest.windows, newest.baseline) == (True, 2, 0.5)
     assert next(c for c in window_checks(platform, model) if c.name == CHECK and c.passed is False)
     decision, evidence, _ = consider(platform, model)

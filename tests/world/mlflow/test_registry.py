@@ -1,7 +1,9 @@
 """The registry on real SQLite stores: versions, hashes, aliases, and promotions that are killed half-way."""
 
 import json
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +123,35 @@ def dying(monkeypatch, method):
         raise SystemExit("killed")
 
     monkeypatch.setattr(MlflowClient, method, killed)
+
+
+def test_a_version_is_queried_once_until_something_is_written(registry, run_id, models, monkeypatch):
+    """Whatever is written in MLflow's client, in the same tick of the system's clock too, is there at once."""
+    queried = []
+    query = versions._queried
+    monkeypatch.setattr(versions, "_queried", lambda *of: (queried.append(of), query(*of))[1])
+    registry.register("late", models[0], run_id=run_id)
+    registry.register("late", models[1], run_id=run_id)
+    for number in range(20):
+        of = 1 + number % 2
+        registry.client.set_registered_model_alias("late", "champion", str(of))
+        queried.clear()
+        assert [registry.champion("late").version for _ in range(3)] == [of] * 3
+        assert len(queried) == 1
+        registry.client.set_model_version_tag("late", str(of), "number", str(number))
+        assert registry.champion("late").tags["number"] == str(number)
+
+
+def test_a_store_with_a_write_ahead_log_is_queried_each_time(registry, run_id, models, home, monkeypatch):
+    registry.register("late", models[0], run_id=run_id)
+    with closing(sqlite3.connect(home.mlflow / "mlflow.db")) as connection:
+        assert connection.execute("pragma journal_mode = wal").fetchone() == ("wal",)
+        connection.execute("insert into registered_model_aliases (name, alias, version) values ('late', 'champion', 1)")
+        connection.commit()
+        assert registry.champion("late").version == 1
+        connection.execute("delete from registered_model_aliases")
+        connection.commit()
+        assert registry.champion("late") is None
 
 
 @pytest.mark.parametrize(("at", "is_adopted"), [("log_model_artifacts", False), ("create_model_version", True)])

@@ -19,6 +19,7 @@ import pytest
 
 from mlops_assets.core.record.entries import Decision, Pause, Promotion, Rejection, Request, Resume, Rollback
 from mlops_assets.core.record.entry import OtherEntry
+from mlops_assets.world.record import record as module
 from mlops_assets.world.record.chain import DamagedRecord
 from mlops_assets.world.record.ledger import Ledger
 from mlops_assets.world.record.record import Record
@@ -436,3 +437,23 @@ def test_an_entry_without_what_its_kind_needs_is_named_with_its_line(ledger: Led
     with pytest.raises(DamagedRecord, match=r"m\.jsonl, line 2: no promotion \(.*version.*\)\. Restore the file"):
         ledger.entries("m")
     assert ledger.verify("m").whole, "it is as it was written"
+
+
+def test_a_record_is_parsed_once_while_its_files_stand_still(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written within a tick of the system's clock is read anew: it may have the time of what was before."""
+    parsed: list[str] = []
+    parse = Record._parsed
+    monkeypatch.setattr(Record, "_parsed", lambda self, model: (parsed.append(model), parse(self, model))[1])
+    ledger.append("m", entry(1))
+    for _ in range(3):
+        assert [each.id for each in ledger.entries("m")] == ["e1"]
+    assert len(parsed) == 3
+    monkeypatch.setattr(module, "_SETTLED_NS", 0)
+    ledger.entries("m").clear()
+    assert [each.id for each in ledger.entries("m")] == ["e1"], "the caller's list is the caller's"
+    assert len(parsed) == 4
+    ledger.append("m", entry(2))
+    assert [each.id for each in ledger.entries("m")] == ["e1", "e2"]
+    ledger.record.head_file("m").write_text('{"entries": 3, "hash": "x"}')
+    with pytest.raises(DamagedRecord):
+        ledger.entries("m")

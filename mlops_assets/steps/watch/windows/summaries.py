@@ -10,9 +10,12 @@ Fields that a report has come to have in later releases have defaults: summaries
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from functools import lru_cache
+import os
+import time
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,15 +31,19 @@ from mlops_assets.core.time.windows import Window
 from mlops_assets.world.atomic import write_text
 from mlops_assets.world.files.state_files import read_state
 from mlops_assets.world.lake import Lake
-from mlops_assets.world.platform import Platform
+from mlops_assets.world.platform import FITTED_UNTIL, Platform, fitted_until
 
 SLIDING = "performance_over_24h"
 REPORTS = ("drift", "performance", SLIDING)
 PlainAnswer = Mapping[str, Any]
 """An answer as it is kept (`pages.markdown.answered`), or why there is none."""
 
+LONGEST = timedelta(days=366)
+"""One that began earlier than that before a moment had ended by then, where windows are no longer (`within`)."""
+_NAME = "window={:%Y-%m-%dT%H%M}"
 _KEPT = 50_000
 """Summaries that a process keeps, some 100 MiB."""
+_SETTLED_NS = 100_000_000
 _S = TypeVar("_S", bound="WindowSummary")
 _A = TypeVar("_A")
 
@@ -92,12 +99,25 @@ class GuessingSummary(WindowSummary, frozen=True, kw_only=True):
 
 def folder_of(lake: Lake, model: str, report: str, window: Window) -> Path:
     """Where a window's report stands."""
-    return lake.folder("reports", model, report, f"window={window.start:%Y-%m-%dT%H%M}")
+    return lake.folder("reports", model, report, _NAME.format(window.start))
 
 
-def judged_folders(lake: Lake, model: str, report: str) -> list[Path]:
-    """The folders of the windows that a report has judged, oldest first."""
-    return sorted(path.parent for path in lake.folder("reports", model, report).glob("window=*/summary.json"))
+def within(model: ModelSettings, since: datetime | None) -> datetime | None:
+    """The moment before which windows may be left out unread; None where windows of the model may be longer."""
+    return since if model.monitoring.rhythm.length.approximately < LONGEST else None
+
+
+def judged_folders(lake: Lake, model: str, report: str, *, since: datetime | None = None) -> list[Path]:
+    """The folders of the windows that a report has judged, oldest first.
+
+    Args:
+        lake: the lake.
+        model: whose windows.
+        report: which report.
+        since: those that ended `LONGEST` before it or earlier are left out unread.
+    """
+    table = lake.folder("reports", model, report)
+    return [table / name for name in _names(table, since) if os.path.exists(f"{table}/{name}/summary.json")]  # noqa: PTH110  of ten years of days each costs
 
 
 def read_summary(folder: Path, kind: type[_S]) -> _S:
@@ -114,33 +134,66 @@ def read_summary(folder: Path, kind: type[_S]) -> _S:
 
 def known_summary(folder: Path, kind: type[_S]) -> _S | None:
     """The summary of a window, if it was judged before; parsed again where its file has changed."""
-    file = folder / "summary.json"
+    return _known(os.fspath(folder), kind)
+
+
+def _known(folder: str, kind: type[_S]) -> _S | None:
+    file = f"{folder}/summary.json"
     try:
-        stat = file.stat()
+        stat = os.stat(file)  # noqa: PTH116  as above
     except OSError:
         return _read(file, kind)
-    return _parsed(file, kind, (stat.st_mtime_ns, stat.st_size, stat.st_ino))
+    summary: _S | None = _parsed(file, kind, (stat.st_mtime_ns, stat.st_size, stat.st_ino))
+    return summary
 
 
 @lru_cache(maxsize=_KEPT)
-def _parsed(file: Path, kind: type[Any], stamp: tuple[int, ...]) -> Any:
+def _parsed(file: str, kind: type[Any], stamp: tuple[int, ...]) -> Any:
     del stamp
     return _read(file, kind)
 
 
-def _read(file: Path, kind: type[_S]) -> _S | None:
-    return read_state(file, kind, lost="its window is judged again")
+def _read(file: str, kind: type[_S]) -> _S | None:
+    return read_state(Path(file), kind, lost="its window is judged again")
 
 
-def summaries(lake: Lake, model: str, report: str, kind: type[_S]) -> list[_S]:
-    """The summaries of a report, oldest window first."""
-    return [read_summary(folder, kind) for folder in judged_folders(lake, model, report)]
+def summaries(lake: Lake, model: str, report: str, kind: type[_S], *, since: datetime | None = None) -> list[_S]:
+    """The summaries of a report, oldest window first; `since` as for `judged_folders`."""
+    return [*reversed([*newest_first(lake, model, report, kind, since=since)])]
+
+
+def newest_first(lake: Lake, model: str, report: str, kind: type[_S], *, since: datetime | None = None) -> Iterator[_S]:
+    """The same from the newest window on, each read when it is asked for."""
+    table = lake.folder("reports", model, report)
+    for name in reversed(_names(table, since)):
+        if (summary := _known(f"{table}/{name}", kind)) is not None:
+            yield summary
 
 
 def newest_summary(lake: Lake, model: str, report: str, kind: type[_S]) -> _S | None:
     """That of the newest window; None where no window was judged."""
-    folders = judged_folders(lake, model, report)
-    return read_summary(folders[-1], kind) if folders else None
+    return next(newest_first(lake, model, report, kind), None)
+
+
+def _names(table: Path, since: datetime | None) -> tuple[str, ...]:
+    """The folders of a table's windows, oldest first; they are named after their start."""
+    try:
+        stat = table.stat()
+    except FileNotFoundError:
+        return ()
+    # Two folders that are made within one tick of the system's clock give the table the same time.
+    is_settled = time.time_ns() - stat.st_mtime_ns > _SETTLED_NS
+    names = (_kept_names if is_settled else _listed)(os.fspath(table), (stat.st_mtime_ns, stat.st_ino))
+    return names if since is None else names[bisect_left(names, _NAME.format(since - LONGEST)) :]
+
+
+def _listed(table: str, stamp: tuple[int, ...]) -> tuple[str, ...]:
+    del stamp
+    with os.scandir(table) as entries:
+        return tuple(sorted(entry.name for entry in entries if entry.name.startswith("window=")))
+
+
+_kept_names = lru_cache(maxsize=64)(_listed)
 
 
 def write_summary(folder: Path, summary: WindowSummary) -> None:
@@ -158,12 +211,12 @@ def answer_of(plain: PlainAnswer | UnsetType, kind: type[_A]) -> _A | CannotJudg
 # --- what they say -----------------------------------------------------------------------------------------
 
 
-def window_checks(platform: Platform, model: ModelSettings) -> list[CheckResult]:
-    """The answers of all monitors on all judged windows, oldest first."""
-    judged = [summary for report in REPORTS for summary in summaries(platform.lake, model.name, report, WindowSummary)]
-    return sorted(
-        (check for summary in judged for check in summary.checks), key=lambda check: (check.window_end, check.name)
-    )
+def window_checks(platform: Platform, model: ModelSettings, *, since: datetime | None = None) -> list[CheckResult]:
+    """The answers of all monitors on all judged windows, oldest first; after `since` alone, where that is given."""
+    read = partial(summaries, platform.lake, model.name, kind=WindowSummary, since=within(model, since))
+    judged = (summary for report in REPORTS for summary in read(report))
+    checks = (check for summary in judged for check in summary.checks if since is None or check.window_end > since)
+    return sorted(checks, key=lambda check: (check.window_end, check.name))
 
 
 def verdicts_of(guesses: Sequence[Guessing]) -> list[Judged]:
@@ -171,17 +224,32 @@ def verdicts_of(guesses: Sequence[Guessing]) -> list[Judged]:
     return [guessing.judged for guessing in guesses if guessing.judged]
 
 
-def known_verdicts(platform: Platform, model: str) -> list[Judged]:
-    """The verdicts of all windows, oldest first."""
-    reports = summaries(platform.lake, model, "performance", GuessingSummary)
-    return verdicts_of([summary.guessing for summary in reports])
+def has_verdicts(platform: Platform, model: str) -> bool:
+    """Whether any window has a verdict."""
+    return next(_verdicts(platform, model), None) is not None
+
+
+def _verdicts(platform: Platform, model: str, since: datetime | None = None) -> Iterator[Judged]:
+    """Those of matured windows, the newest first."""
+    for summary in newest_first(platform.lake, model, "performance", GuessingSummary, since=since):
+        if summary.guessing.judged:
+            yield summary.guessing.judged
 
 
 def failing_of(platform: Platform, model: ModelSettings) -> Failing | None:
     """Whether the champion is worse than guessing by its newest matured window, and since when."""
-    verdicts = known_verdicts(platform, model.name)
-    champion = platform.registry.champion(model.name) if verdicts else None
-    return failing(verdicts, champion.version) if champion else None
+    champion = platform.registry.champion(model.name) if has_verdicts(platform, model.name) else None
+    if champion is None:
+        return None
+    since = fitted_until(champion) if FITTED_UNTIL in champion.tags else None
+    run: list[Judged] = []
+    # Back to the newest window that it did well in: as a rule the newest of all.
+    for verdict in _verdicts(platform, model.name, within(model, since)):
+        if verdict.version == champion.version and verdict.worse is not None:
+            if not verdict.worse:
+                break
+            run.append(verdict)
+    return failing(run[::-1], champion.version)
 
 
 def failing_told(platform: Platform, model: ModelSettings) -> str:

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from mlops_assets.core.decide.evidence import CheckResult
 from mlops_assets.core.drift.multivariate import Support
 from mlops_assets.core.performance.estimation import Estimated
 from mlops_assets.core.record.plain_values import as_plain, from_plain
 from mlops_assets.core.stats.intervals import CannotJudge
+from mlops_assets.core.time.windows import Window, parse_every
 from mlops_assets.steps.watch.classes import ClassesWatched
 from mlops_assets.steps.watch.skew import SkewSummary
 from mlops_assets.steps.watch.windows import summaries as module
 from mlops_assets.steps.watch.windows.drift_summary import DriftSummary
 from mlops_assets.steps.watch.windows.performance_summary import PerformanceSummary
-from mlops_assets.steps.watch.windows.summaries import GuessingSummary, WindowSummary, read_summary, write_summary
+from mlops_assets.steps.watch.windows.summaries import (
+    GuessingSummary,
+    WindowSummary,
+    folder_of,
+    read_summary,
+    write_summary,
+)
+from mlops_assets.world.lake import Lake
 
 KEPT = Path(__file__).parent / "kept"
 KINDS: dict[str, Any] = {
@@ -100,3 +111,49 @@ def test_a_summary_is_parsed_again_where_its_file_has_changed(tmp_path: Path, mo
     assert len(parsed) == 3
     file.unlink()
     assert module.known_summary(tmp_path, WindowSummary) is None
+
+
+def judged_days(lake: Lake, days: int, first: datetime) -> list[datetime]:
+    """The ends of windows of a day that were judged, each with one check."""
+    ends = [first + timedelta(days=number + 1) for number in range(days)]
+    for end in ends:
+        window = Window(end - timedelta(days=1), end)
+        check = CheckResult("inputs", "drift", f"{window.start:%Y-%m-%d}", end, True, 0.1, 0.2, "All is well.")
+        plain = {"window": check.window, "start": window.start, "end": end, "state": "s", "version": 1, "rows": 10}
+        write_summary(folder_of(lake, "orders", "drift", window), WindowSummary(**plain, checks=(check,)))
+    return ends
+
+
+def test_of_a_long_history_what_ended_since_is_read_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same windows as of all of them, and no more files than lie within the longest window before that."""
+    lake, parsed = Lake(root=str(tmp_path)), list[str]()
+    ends = judged_days(lake, 400, datetime(2024, 1, 1, tzinfo=UTC))
+    read = module._read
+    monkeypatch.setattr(module, "_read", lambda file, kind: (parsed.append(file), read(file, kind))[1])
+    monkeypatch.setattr(module, "LONGEST", timedelta(days=31))
+    since = ends[-10]
+    after = module.summaries(lake, "orders", "drift", WindowSummary, since=since)
+    assert [each.end for each in after if each.end > since] == ends[-9:]
+    assert len(parsed) == 9 + 31
+    newest = module.newest_summary(lake, "orders", "drift", WindowSummary)
+    assert newest is not None
+    assert newest.end == ends[-1]
+    assert [each.end for each in module.summaries(lake, "orders", "drift", WindowSummary)] == ends
+
+
+def test_windows_of_years_are_all_read() -> None:
+    since = datetime(2024, 1, 1, tzinfo=UTC)
+    lengths = {"day": since, "month": since, "365d": since, "366d": None}
+    for text, expected in lengths.items():
+        model: Any = SimpleNamespace(monitoring=SimpleNamespace(rhythm=SimpleNamespace(length=parse_every(text))))
+        assert module.within(model, since) == expected
+
+
+def test_a_window_that_was_just_judged_is_there(tmp_path: Path) -> None:
+    """Folders of one tick of the system's clock give the table the same time."""
+    lake, first = Lake(root=str(tmp_path)), datetime(2024, 1, 1, tzinfo=UTC)
+    for number in range(1, 30):
+        judged_days(lake, number, first)
+        assert len(module.judged_folders(lake, "orders", "drift")) == number
+        (lake.folder("reports", "orders", "drift") / f"window=2025-01-{number:02}T0000").mkdir()
+        assert len(module.judged_folders(lake, "orders", "drift")) == number
