@@ -7,6 +7,8 @@ The processes are forked from one that has loaded everything already: loading co
 
 from __future__ import annotations
 
+import gc
+import importlib
 import multiprocessing
 import signal
 import socket
@@ -27,12 +29,18 @@ import optuna  # noqa: F401
 import xgboost  # noqa: F401
 
 import mlops_assets.definitions
-import mlops_assets.feast_store.materialize
 import mlops_assets.pages.figures
 import mlops_assets.serving.app  # noqa: F401
-from mlops_assets.world.home import Home
+from mlops_assets.world.features import load_feast
+from mlops_assets.world.home import Home, collect_seldom
 from tests.moments import Moment
 from tests.real_slice import World, working_in
+
+load_feast()
+importlib.import_module("mlops_assets.feast_store.materialize")
+collect_seldom()
+# Else each collection in a forked process writes into what it shares with the others, which copies it.
+gc.freeze()
 
 _FORKING = multiprocessing.get_context("forkserver")
 

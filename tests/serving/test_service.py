@@ -82,6 +82,7 @@ def test_a_change_of_alias_drops_no_request(serve: Callable[..., Running], home:
         while not stop.is_set():
             status, answer = service.predict(row())
             seen.append((status, answer["predictions"][0]["model_version"] if status == 200 else -1))
+            time.sleep(0.005)
 
     threads = [threading.Thread(target=ask) for _ in range(2)]
     for thread in threads:
@@ -120,10 +121,12 @@ def test_a_kill_loses_no_answer(serve: Callable[..., Running], home: Home) -> No
     answered: list[str] = []
 
     def ask() -> None:
+        # A hundred requests a second: thousands prove no more, and cost the service and the lake what they cost.
         try:
             for number in range(100_000):
                 _, answer = service.predict(row(number))
                 answered.append(answer["predictions"][0]["id"])
+                time.sleep(0.02)
         except (OSError, ValueError):
             return
 
@@ -131,7 +134,8 @@ def test_a_kill_loses_no_answer(serve: Callable[..., Running], home: Home) -> No
     for thread in threads:
         thread.start()
     # Some rounds of the drain (one each 0.5 s) are over, and some answers are still on their way into the lake.
-    wait_for(lambda: len(Platform.of(home).lake.partitions("predictions", MODEL, name="online")) > 0)
+    lake = Platform.of(home).lake
+    wait_for(lambda: len(lake.partitions("predictions", MODEL, name="online")) > 0)
     before = len(answered)
     wait_for(lambda: len(answered) > before + 20)
     service.kill()
@@ -139,7 +143,7 @@ def test_a_kill_loses_no_answer(serve: Callable[..., Running], home: Home) -> No
         thread.join()
     service.start()
     wait_for(lambda: service.call("/readyz")[1]["log_bytes_waiting"] == 0)
-    kept = Platform.of(home).lake.read("predictions", MODEL, name="online", columns=["prediction_id"])
+    kept = lake.read("predictions", MODEL, name="online", columns=["prediction_id"])
     assert kept["prediction_id"].is_unique
     assert set(answered) <= set(kept["prediction_id"])
     # What was written and not yet sent when the kill came: one a thread.
