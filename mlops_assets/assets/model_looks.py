@@ -78,6 +78,7 @@ class Tick:
         look: at one model.
         asset: of a model, that what is asked for begins with.
         together: further looks, at models that those at all have made news of: by all that are loaded.
+        most_seconds: after which no other model is looked at.
     """
 
     platform: Platform
@@ -85,6 +86,7 @@ class Tick:
     look: Callable[[ModelSettings], Look]
     asset: str
     together: Callable[[Mapping[str, ModelSettings], Safely], Mapping[str, Look]] | None = None
+    most_seconds: float | None = None
 
     @looked_at_once()
     def over(self, context: dg.SensorEvaluationContext, declared: DeclaredModels) -> dg.SensorResult:
@@ -112,7 +114,7 @@ class Tick:
             stamp: changes whenever something does that a look stands on.
         """
         looks, seen, left = dict[str, Look](), dict[str, Rested](), list[str]()
-        until = time.monotonic() + MOST_SECONDS
+        until = time.monotonic() + (MOST_SECONDS if self.most_seconds is None else self.most_seconds)
         for name, model in models.items():
             if looks and time.monotonic() > until:
                 # What is known of it stays, so that it is still due: the next tick goes on.

@@ -39,7 +39,7 @@ def demo(*, home: Home, trials: int | None = None, progress: Progress = lambda *
         progress: told how far it is.
     """
     settings = ReplaySettings(model=MODEL, start=_START, end=END, every="month", trials=trials or TRIALS)
-    home.configure(replace(home.settings, clock="data", trials=settings.trials))
+    home.configure(replace(home.settings, clock="data", trials=settings.trials, trainings=None))
     home.prepare()
     stages = stages_of(progress, (1, replay_steps(settings, home), 1))
     next(stages)("landing a year of flights", 0, 1)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import dagster as dg
 
+from mlops_assets.assets.model_looks import Tick as Looks
 from mlops_assets.assets.retrain_sensor import SENSOR as RETRAIN_SENSOR
-from mlops_assets.assets.retrain_sensor import Deciding, build_retrain_sensor
+from mlops_assets.assets.retrain_sensor import TRAINING_CHAIN, Deciding
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.steps.decide.fleet.turns import count_start
 from mlops_assets.world.mlflow.run_status import settle
@@ -69,10 +71,7 @@ class Engine:
 
     def requests(self, sensor: str) -> tuple[list[dg.RunRequest], str]:
         """Evaluate a sensor once: the runs it asks for that no run answers yet, and why it asks for none."""
-        return self._evaluate(self.definitions.get_sensor_def(sensor))
-
-    def _evaluate(self, definition: dg.SensorDefinition) -> tuple[list[dg.RunRequest], str]:
-        sensor = definition.name
+        definition = self.definitions.get_sensor_def(sensor)
         resources = {key: self._resources[key] for key in definition.required_resource_keys}
         repository = self.definitions.get_repository_def()
         with dg.build_sensor_context(
@@ -120,9 +119,15 @@ class Engine:
         Raises:
             RunFailed: a run failed.
         """
-        declared = {model.name: model for model in models}
-        asked, skipped = self._evaluate(build_retrain_sensor(lambda _: declared))
-        return Tick(RETRAIN_SENSOR, tuple(self.execute(request) for request in asked), skipped)
+        platform = self._resources["platform"]
+        deciding = Deciding(platform, self.instance, platform.trainings_policy())
+        looks = Looks(
+            platform, self._resources["alerts"], deciding.look, TRAINING_CHAIN[0], deciding.together, most_seconds=inf
+        )
+        done = looks.round({model.name: model for model in models}, {}, lambda model: "").looks
+        asked = self._unanswered(RETRAIN_SENSOR, [look.request for look in done.values() if look.request])
+        sentences = "\n".join(f"{name}: {look.sentence}" for name, look in done.items())
+        return Tick(RETRAIN_SENSOR, tuple(self.execute(request) for request in asked), sentences)
 
     def execute(
         self, request: dg.RunRequest, *, only: Sequence[dg.AssetKey] | None = None

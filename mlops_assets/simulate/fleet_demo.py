@@ -16,6 +16,8 @@ from mlops_assets.world.home import Home
 
 FLEET = "carrier_delay"
 FROM, TO = date(2013, 4, 1), date(2013, 10, 1)
+BUDGET = {"runs_a_day": 3}
+"""Of the members: what more of them ask for at the end of a month waits in the queue, where the gain decides."""
 TRIALS = 1
 """Of a training: there are as many trainings as there are members that ask for one."""
 
@@ -29,7 +31,7 @@ def demo_fleet(*, home: Home, trials: int | None = None, progress: Progress = la
         progress: told how far it is.
     """
     settings = ReplaySettings(model=FLEET, start=FROM, end=TO, every="month", trials=trials or TRIALS)
-    home.configure(replace(home.settings, clock="data", trials=settings.trials))
+    home.configure(replace(home.settings, clock="data", trials=settings.trials, trainings=BUDGET))
     home.prepare()
     stages = stages_of(progress, (1, replay_steps(settings, home), 1))
     next(stages)("landing a year of flights", 0, 1)

@@ -61,7 +61,7 @@ def demo_fraud(*, home: Home, trials: int | None = None, progress: Progress = la
         MissingExtra: Kafka's client is not installed.
     """
     settings = ReplaySettings(model=MODEL, start=FROM, end=TO, every="week", trials=trials or TRIALS)
-    home.configure(replace(home.settings, clock="data", trials=settings.trials))
+    home.configure(replace(home.settings, clock="data", trials=settings.trials, trainings=None))
     home.prepare()
     stages = stages_of(progress, (DAYS // BETWEEN_READS, replay_steps(settings, home), 1))
     stream_payments(home, progress=next(stages))

@@ -18,6 +18,7 @@ from mlops_assets.core.settings_fleet import MemberSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.stats.metrics import metric
 from mlops_assets.core.time.windows import Window
+from mlops_assets.steps.decide.fleet.on_record import HELD
 from mlops_assets.steps.predict.predictions import read_scores
 from mlops_assets.steps.predict.references import score_matrix
 from mlops_assets.world.model_data import EVENT_TIME, LABEL
@@ -39,7 +40,8 @@ def members_lived(
         Those with most rows first. `own` and `pool` are the mean of the metric over the periods in which the member was
         watched by itself, each weighted by its labelled rows: of what was predicted, and of what the pooled model said
         of the same rows. `state` is `pool` (predicted with all others), `pooled` (the pool's champion, watched by
-        itself) or `own`; `left` is the day on which it got a model of its own.
+        itself) or `own`; `left` is the day on which it got a model of its own; `held` counts decisions to wait because
+        a gain was not certain enough among all looks of its day.
     """
     if not members:
         return []
@@ -71,6 +73,7 @@ def _member(
         "trainings": sum(entry.action == "retrain" for entry in only(entries, Decision)),
         "promotions": len(promoted),
         "rejections": len(only(entries, Rejection)),
+        "held": sum(entry.rule == HELD for entry in only(entries, Decision)),
         "own": own,
         "pool": pooled,
     }

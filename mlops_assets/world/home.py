@@ -73,6 +73,8 @@ class HomeSettings:
         landing: where files land, if not in the home itself (a replay reads its parent's, and only reads).
         trials: Optuna trials of every training in this home, whatever the models say (a demo takes fewer).
         limits: what is refused before it fills the machine.
+        trainings: what is agreed on for all trainings of this home together, in place of the project's
+            `[tool.mlops.trainings]` (a demo shows a small budget).
     """
 
     clock: ClockKind = "wall"
@@ -80,6 +82,7 @@ class HomeSettings:
     landing: Annotated[str, msgspec.Meta(min_length=1)] | None = None
     trials: Annotated[int, msgspec.Meta(ge=0)] | None = None
     limits: Limits = field(default_factory=Limits)
+    trainings: dict[str, Any] | None = None
 
     def to_json(self) -> str:
         """The settings as they stand in home.json."""

@@ -109,11 +109,13 @@ class Platform:
     def trainings_policy(self) -> TrainingsPolicy | None:
         """What is agreed on for the trainings of all models together; None where nothing is.
 
-        A replay lives through one model alone: nobody knows what the others would have asked for.
+        A replay lives through one model, or the members of one fleet: nobody knows what others would have asked for.
 
         Raises:
-            ValueError: the project's file cannot be read.
+            ValueError: the project's file, or what the home has in its place, cannot be read.
         """
+        if (own := self.home.settings.trainings) is not None:
+            return TrainingsPolicy.from_table(own)
         return None if is_replay(self.home) else read_trainings_policy(PROJECT.root)
 
     def declared_stamp(self) -> object:
