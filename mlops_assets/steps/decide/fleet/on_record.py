@@ -113,7 +113,8 @@ def _from_the_end(record: Record, model: str) -> OnFile:
         if line.says('"kind": "queue"'):
             reading.move(line.entry)
         elif line.says(*_ANSWERS):
-            reading.answer(line.entry)
+            if not reading.is_closed:
+                reading.answer(line.entry)
         elif line.says('"kind": "decision"') and reading.needs(line):
             reading.decision(line.entry)
     return OnFile(reading.waiting, reading.since, reading.tested, reading.moves)
@@ -154,14 +155,15 @@ class _Reading:
 
     def answer(self, entry: OnRecord) -> None:
         """What was decided before a verdict has had it."""
-        self.is_closed = self.is_closed or isinstance(entry, (*CONCLUDED, Rollback))
+        self.is_closed = isinstance(entry, (*CONCLUDED, Rollback))
 
     def needs(self, line: RecordLine) -> bool:
         """Whether a decision's line is to be read; one that waits ends what was decided before it without that."""
         trains = line.begins('{"action": "retrain"')
         if self.waiting is not None and not trains:
             self.is_closed = True
-        is_tested = self.tested is None and line.says('"rule": "gain"', f'"rule": "{HELD}"')
+        asks = self.tested is None and line.says('"rule": "gain"', f'"rule": "{HELD}"')
+        is_tested = asks and line.says('"looked_at": ')
         return self.is_newest or is_tested or (trains and not self.is_closed)
 
     def decision(self, entry: OnRecord) -> None:
