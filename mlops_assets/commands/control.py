@@ -53,7 +53,9 @@ def retrain(
     model: str,
     reason: Reason,
     now: Annotated[bool, typer.Option("--now", help="Run it in this process; for a home where nothing runs.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Insist on it while the model is frozen.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Insist on it: while frozen, and above the budget of all.")
+    ] = False,
     parameter: Annotated[
         list[str] | None,
         typer.Option(metavar="FIELD=VALUE", help="A field of training: for this candidate alone; may be repeated."),

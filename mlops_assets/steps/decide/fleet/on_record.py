@@ -7,14 +7,16 @@ that cannot be read says nothing here, and is that model's own incident.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from mlops_assets.core.decide.fleet.false_discoveries import AmongLooks
-from mlops_assets.core.record.entries import CONCLUDED, Decision, OnRecord, QueueMove, Rollback
+from mlops_assets.core.decide.requests import Hold
+from mlops_assets.core.record.entries import CONCLUDED, Decision, Freeze, OnRecord, QueueMove, Rollback, Snooze
 from mlops_assets.core.record.plain_values import from_plain, moment
 from mlops_assets.world.record.chain import DamagedRecord
 from mlops_assets.world.record.record import Record, RecordLine
@@ -50,21 +52,27 @@ class OnFile:
         since: when the first of the decisions was made that it continues; of a person's request, of itself.
         tested: the newest gain that asked for a training; None where none did.
         moves: how often a training of the model has left the queue or come back.
+        frozen: the newest freeze that nobody has lifted, where a training waits; whether it holds follows from the
+            clock.
+        snoozed: the same for a snooze.
     """
 
     waiting: Decision | None = None
     since: datetime | None = None
     tested: TestedGain | None = None
     moves: int = 0
+    frozen: Hold | None = None
+    snoozed: Hold | None = None
 
 
 def on_file(record: Record, model: str) -> OnFile:
     """What the record of a model says now; nothing without a record, and of one that cannot be read."""
+    folder = os.fspath(record.folder)
     try:
-        known = record.file(model).stat()
+        known = os.stat(f"{folder}/{model}.jsonl")  # noqa: PTH116  a thousand models at every tick: a Path costs more
     except FileNotFoundError:
         return OnFile()
-    return _read(record.folder, model, known.st_mtime_ns, known.st_size, known.st_ino)
+    return _read(folder, model, known.st_mtime_ns, known.st_size, known.st_ino)
 
 
 def is_asked(decision: Decision) -> bool:
@@ -83,10 +91,15 @@ def asks_by_gain(decision: Decision) -> bool:
 
 
 @lru_cache(maxsize=16_384)
-def _read(folder: Path, model: str, *stamp: int) -> OnFile:
+def _read(folder: str, model: str, *stamp: int) -> OnFile:
     del stamp
+    record = Record(Path(folder))
     try:
-        return _from_the_end(Record(folder), model)
+        known = _from_the_end(record, model)
+        if known.waiting is None:
+            return known
+        freeze, snooze = record.standing(model, Freeze), record.standing(model, Snooze)
+        return replace(known, frozen=_hold(freeze), snoozed=_hold(snooze))
     except (DamagedRecord, ValueError):
         # The model's own alert says so, and nothing is decided on it.
         return OnFile()
@@ -100,10 +113,15 @@ def _from_the_end(record: Record, model: str) -> OnFile:
         if line.says('"kind": "queue"'):
             reading.move(line.entry)
         elif line.says(*_ANSWERS):
-            reading.answer(line.entry)
+            if not reading.is_closed:
+                reading.answer(line.entry)
         elif line.says('"kind": "decision"') and reading.needs(line):
             reading.decision(line.entry)
     return OnFile(reading.waiting, reading.since, reading.tested, reading.moves)
+
+
+def _hold(entry: Freeze | Snooze | None) -> Hold | None:
+    return Hold(entry.by, entry.reason, entry.until) if entry else None
 
 
 @dataclass
@@ -137,14 +155,15 @@ class _Reading:
 
     def answer(self, entry: OnRecord) -> None:
         """What was decided before a verdict has had it."""
-        self.is_closed = self.is_closed or isinstance(entry, (*CONCLUDED, Rollback))
+        self.is_closed = isinstance(entry, (*CONCLUDED, Rollback))
 
     def needs(self, line: RecordLine) -> bool:
         """Whether a decision's line is to be read; one that waits ends what was decided before it without that."""
         trains = line.begins('{"action": "retrain"')
         if self.waiting is not None and not trains:
             self.is_closed = True
-        is_tested = self.tested is None and line.says('"rule": "gain"', f'"rule": "{HELD}"')
+        asks = self.tested is None and line.says('"rule": "gain"', f'"rule": "{HELD}"')
+        is_tested = asks and line.says('"looked_at": ')
         return self.is_newest or is_tested or (trains and not self.is_closed)
 
     def decision(self, entry: OnRecord) -> None:

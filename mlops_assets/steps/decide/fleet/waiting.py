@@ -17,11 +17,11 @@ from typing import Any
 from mlops_assets.core.decide.fleet.training_queue import Spent, Waiting, charged, ordered, start_days, with_hold
 from mlops_assets.core.decide.fleet.trainings_policy import TrainingsPolicy
 from mlops_assets.core.decide.rules import quiet
-from mlops_assets.core.record.entries import Decision, Freeze, Snooze
+from mlops_assets.core.record.entries import Decision
 from mlops_assets.core.record.plain_values import moment
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.steps.decide.fleet.on_record import OnFile, is_asked, on_file
-from mlops_assets.world.platform import Platform, hold
+from mlops_assets.world.platform import Platform
 from mlops_assets.world.runs.training_runs import TrainingRun, TrainingRuns
 from mlops_assets.world.runs.training_starts import TrainingStarts
 
@@ -94,7 +94,7 @@ class TrainingQueue:
             if decision.id in self._runs(name):
                 continue  # It has begun, and ended if it is not being trained.
             waiting = self._of(decision, entry.since)
-            held = self._held(self.models[name], decision)
+            held = self._held(self.models[name], decision, entry)
             yield with_hold(waiting, held) if held else waiting
 
     def _of(self, decision: Decision, since: datetime) -> Waiting:
@@ -122,17 +122,15 @@ class TrainingQueue:
             first=evidence.get("champion_version") is None,
         )
 
-    def _held(self, model: ModelSettings, decision: Decision) -> str:
+    def _held(self, model: ModelSettings, decision: Decision, known: OnFile) -> str:
         """Why it could not start now, as far as the record and the clock say; empty where it could."""
-        is_request = decision.rule == "request"
-        freeze, now = hold(self.platform, model.name, Freeze), self.now
-        if freeze is not None and freeze.holds(now) and not decision.evidence.get("request_forced"):
-            return f"The model is frozen {freeze.in_words}"
-        if is_request:
+        now = self.now
+        if known.frozen is not None and known.frozen.holds(now) and not decision.evidence.get("request_forced"):
+            return f"The model is frozen {known.frozen.in_words}"
+        if decision.rule == "request":
             return ""
-        snooze = hold(self.platform, model.name, Snooze)
-        if snooze is not None and snooze.holds(now):
-            return f"Trainings are snoozed {snooze.in_words}"
+        if known.snoozed is not None and known.snoozed.holds(now):
+            return f"Trainings are snoozed {known.snoozed.in_words}"
         return quiet(model.retrain_policy, now) or ""
 
     def expected_cpu_hours(self, model: str) -> float:
@@ -146,12 +144,12 @@ class TrainingQueue:
         return statistics.median(known) if known else ASSUMED_CPU_HOURS
 
     def _runs(self, model: str) -> Mapping[str, TrainingRun]:
-        file = TrainingRuns(self.platform.home.root).file(model)
+        root = self.platform.home.root
         try:
-            known = file.stat()
+            known = TrainingRuns(root).file(model).stat()
         except FileNotFoundError:
             return {}
-        return _runs_of(self.platform.home.root, model, known.st_mtime_ns, known.st_size, known.st_ino)
+        return _runs_of(root, model, known.st_mtime_ns, known.st_size, known.st_ino)
 
 
 @lru_cache(maxsize=16_384)

@@ -335,18 +335,29 @@ def test_a_record_is_read_once_for_each_change(new_fleet: NewFleet, monkeypatch:
     assert sorted(reads) == ["a", "a", "b"]
 
 
-def test_a_record_is_read_from_its_end_alone(new_fleet: NewFleet) -> None:
-    """A long life does not make the queue dearer: what a verdict has answered is not read."""
+def test_what_waits_has_waited_since_the_last_verdict_at_most(new_fleet: NewFleet) -> None:
     fleet = new_fleet(TWO)
-    old = fleet.decided("a", at=NOW - 9 * DAY)
-    fleet.promoted(old)
-    fleet.decided("a", at=NOW)
-    file = fleet.platform.ledger.file("a")
-    lines = file.read_bytes().split(b"\n")
-    file.write_bytes(b"\n".join([b'{"action": "retrain", "kind": "decision", broken', *lines[1:]]))
+    fleet.promoted(fleet.decided("a", at=NOW - 9 * DAY))
+    newest = fleet.decided("a", at=NOW)
     on = on_file(fleet.platform.ledger.record, "a")
     assert on.waiting is not None
-    assert on.since == NOW
+    assert (on.waiting.id, on.since) == (newest.id, NOW)
+
+
+def test_lines_that_a_verdict_has_answered_are_not_read(new_fleet: NewFleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a model has lived; where nothing waits, the newest decision says so alone."""
+    from mlops_assets.world.record.record import RecordLine
+
+    fleet, reads = new_fleet(TWO), list[str]()
+    for days in range(30, 10, -1):
+        fleet.promoted(fleet.decided("a", at=NOW - days * DAY), version=days)
+    fleet.decided("a", "cooldown", action="wait", gain=None)
+    entry = RecordLine.entry.fget
+    assert entry is not None
+    monkeypatch.setattr(RecordLine, "entry", property(lambda line: (reads.append("x"), entry(line))[1]))
+    assert fleet.queue() == []
+    # The wait, the verdict before it, and the gain that was tested last.
+    assert len(reads) == 3
 
 
 def test_the_cursor_says_nothing_of_the_queue(new_fleet: NewFleet) -> None:
