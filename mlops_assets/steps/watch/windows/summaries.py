@@ -38,7 +38,7 @@ REPORTS = ("drift", "performance", SLIDING)
 PlainAnswer = Mapping[str, Any]
 """An answer as it is kept (`pages.markdown.answered`), or why there is none."""
 
-_LONGEST = timedelta(days=366)
+LONGEST_WINDOW = timedelta(days=366)
 """One that began earlier than that before a moment had ended by then, where windows are no longer (`within`)."""
 _NAME = "window={:%Y-%m-%dT%H%M}"
 _KEPT = 50_000
@@ -104,7 +104,7 @@ def folder_of(lake: Lake, model: str, report: str, window: Window) -> Path:
 
 def within(model: ModelSettings, since: datetime | None) -> datetime | None:
     """The moment before which windows may be left out unread; None where windows of the model may be longer."""
-    return since if model.monitoring.rhythm.length.approximately < _LONGEST else None
+    return since if model.monitoring.rhythm.length.approximately < LONGEST_WINDOW else None
 
 
 def judged_folders(lake: Lake, model: str, report: str, *, since: datetime | None = None) -> list[Path]:
@@ -114,7 +114,7 @@ def judged_folders(lake: Lake, model: str, report: str, *, since: datetime | Non
         lake: the lake.
         model: whose windows.
         report: which report.
-        since: those that ended `_LONGEST` before it or earlier are left out unread.
+        since: those that ended `LONGEST_WINDOW` before it or earlier are left out unread.
     """
     table = lake.folder("reports", model, report)
     return [table / name for name in _names(table, since) if os.path.exists(f"{table}/{name}/summary.json")]  # noqa: PTH110  of ten years of days each costs
@@ -184,7 +184,7 @@ def _names(table: Path, since: datetime | None) -> tuple[str, ...]:
     # Two folders that are made within one tick of the system's clock give the table the same time.
     is_settled = time.time_ns() - stat.st_mtime_ns > _SETTLED_NS
     names = (_kept_names if is_settled else _listed)(os.fspath(table), (stat.st_mtime_ns, stat.st_ino))
-    return names if since is None else names[bisect_left(names, _NAME.format(since - _LONGEST)) :]
+    return names if since is None else names[bisect_left(names, _NAME.format(since - LONGEST_WINDOW)) :]
 
 
 def _listed(table: str, stamp: tuple[int, ...]) -> tuple[str, ...]:

@@ -130,7 +130,7 @@ def test_of_a_long_history_what_ended_since_is_read_alone(tmp_path: Path, monkey
     ends = judged_days(lake, 400, datetime(2024, 1, 1, tzinfo=UTC))
     read = module._read
     monkeypatch.setattr(module, "_read", lambda file, kind: (parsed.append(file), read(file, kind))[1])
-    monkeypatch.setattr(module, "LONGEST", timedelta(days=31))
+    monkeypatch.setattr(module, "LONGEST_WINDOW", timedelta(days=31))
     since = ends[-10]
     after = module.summaries(lake, "orders", "drift", WindowSummary, since=since)
     assert [each.end for each in after if each.end > since] == ends[-9:]
