@@ -78,8 +78,9 @@ class Dbt:
             anywhere = replace(self, home=ANY_HOME, target=Path(scratch))
             last_time = ("--partial-parse-file-path", str(known)) if known.exists() else ()
             manifest = anywhere._invoke("parse", "--no-write-json", *last_time, log=self.folder)
-            # dbt writes it where something has changed; several processes may, and each leaves it whole.
-            if (learned := anywhere.folder / known.name).exists():
+            # dbt writes it where something has changed; several processes may, and each leaves it whole. After another
+            # profile it would parse every file anew, so what was parsed with one is not kept.
+            if self.profiles is None and (learned := anywhere.folder / known.name).exists():
                 learned.replace(known)
         for part in _NAMES_THE_HOME:
             _in_home(getattr(manifest, part), str(self.home.root))

@@ -43,6 +43,21 @@ def test_neither_other_days_nor_another_home_parse_all_files_again(project: Path
     assert {"LogModelResult", "LogTestResult"} <= set(heard)
 
 
+def test_who_parses_with_another_profile_leaves_what_is_known_of_the_files(project: Path, tmp_path: Path) -> None:
+    """As a change is built aside: the project's next parse read every file anew after it."""
+    Dbt(project, Home(tmp_path / "first")).parsed()
+    profile = (project / "profiles.yml").read_text()
+    (tmp_path / "aside").mkdir()
+    (tmp_path / "aside" / "profiles.yml").write_text(
+        profile.replace("type: duckdb", "type: duckdb\n      schema: aside")
+    )
+    homes = [Home(tmp_path / "second"), Home(tmp_path / "third")]
+    for home, profiles in zip(homes, (tmp_path / "aside", None), strict=True):
+        Dbt(project, home, profiles=profiles).parsed()
+    anew = ["Unable to do partial parsing" in (Dbt(project, home).folder / "dbt.log").read_text() for home in homes]
+    assert anew == [True, False]
+
+
 @pytest.mark.parametrize("name", ["home", "jürgen's [old] $HOME?"])
 def test_what_is_parsed_for_a_home_is_what_dbt_parses_in_it(project: Path, tmp_path: Path, name: str) -> None:
     home = Home(tmp_path / name)

@@ -15,7 +15,7 @@ from mlops_assets.world.home import Home
 from tests.real_slice import copy_home, working_in
 from tests.serving.conftest import MODEL, Running
 
-EXAMPLES = 40
+EXAMPLES = 25
 """Requests for each path and kind."""
 
 
