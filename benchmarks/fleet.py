@@ -4,8 +4,8 @@ A source of made-up orders, one model of it that has lived through a replay, and
 state (record, reports, versions, aliases). CPU seconds of whole processes, or of the second tick in one.
 
 Targets (of 1,000 models): loading at most 3 times that of one model and under 20 s; a run's process at most 1.3 times;
-a tick with nothing new under 0.25 s; at most 30 ms a model with news; ten years of daily windows at most 1.2 times a
-month of them.
+a tick with nothing new under 0.25 s, also of the alert sensor; at most 30 ms a model with news; ten years of daily
+windows at most 1.2 times a month of them.
 
 Usage: python benchmarks/fleet.py [--quick]
 """
@@ -60,9 +60,10 @@ job.get_subset(asset_selection=frozenset(AssetKey(list(path)) for path in run.as
 """
 TICKS = """
 import json, sys, time
-from functools import partial
+from dataclasses import replace
 import dagster as dg
 from mlops_assets.assets.model_looks import Tick
+from mlops_assets.assets.platform.alert_sensor import alert_sensor
 from mlops_assets.assets.retrain_sensor import Deciding
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.atomic import write_text
@@ -91,11 +92,37 @@ while tick()[1]:
 quiet = [tick() for _ in range(5)]
 assert all(each[1:] == (0, 0) for each in quiet), quiet
 names = sorted(platform.models())[:news]
-for name in names:
-    write_text(home.lake / "reports" / name / "drift" / "note.json", "{}")
-with_news = tick()
-assert with_news[1:] == (len(names), 0), with_news
-print(json.dumps({"quiet": min(each[0] for each in quiet), "a model with news": with_news[0] / len(names)}))
+
+def again():
+    for name in names:
+        write_text(home.lake / "reports" / name / "drift" / "note.json", "{}")
+    with_news = tick()
+    assert with_news[1:] == (len(names), 0), with_news
+    return with_news
+
+with_news = again()
+with_news = min((with_news, *(again() for _ in range(2))))
+
+# A replay pages nobody, so this is another home.
+home.configure(replace(home.settings, landing=None))
+cursor = None
+
+def alarms():
+    global cursor
+    began, alerts = time.process_time(), Alerts(root=str(home.root))
+    with dg.build_sensor_context(
+        instance, cursor=cursor, resources={"platform": Platform.of(home), "alerts": alerts}
+    ) as context:
+        result = alert_sensor(context)
+    cursor = result.cursor
+    return time.process_time() - began, str(result.skip_reason.skip_message)
+
+while "goes on" in alarms()[1]:
+    pass
+alarms = min(alarms()[0] for _ in range(5))
+print(json.dumps({
+    "quiet": min(each[0] for each in quiet), "a model with news": with_news[0] / len(names), "quiet alarms": alarms,
+}))
 """
 
 
@@ -224,6 +251,7 @@ def measure(one: Place, models: int, folder: Path, repetitions: int) -> dict[str
         "load_mib": round(memory),
         "run_process_cpu_seconds": round(own, 2),
         "quiet_tick_cpu_seconds": round(ticks["quiet"], 4),
+        "quiet_tick_of_alarms_cpu_seconds": round(ticks["quiet alarms"], 4),
         "cpu_seconds_a_model_with_news": round(ticks["a model with news"], 4),
     }
 
