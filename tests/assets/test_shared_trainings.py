@@ -227,15 +227,15 @@ def by_gain(world: World, monkeypatch: pytest.MonkeyPatch, p: float) -> None:
 def test_a_gain_that_is_not_certain_enough_waits_on_record(
     drifting: World, agree: Agree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Three models are declared: the first limit is 0.05 / (3 x 11/6), 0.0091."""
+    """Four models are declared: the first limit is 0.05 / (4 x 25/12), 0.006."""
     agree(TrainingsPolicy())
     by_gain(drifting, monkeypatch, 0.02)
     skipped = drifting.tick().skipped
     assert skipped.startswith(
-        "wait (many_looks): Its gain is not certain enough among the 3 looks of the day: p 0.02, limit 0.0091"
+        "wait (many_looks): Its gain is not certain enough among the 4 looks of the day: p 0.02, limit 0.006."
     )
     held = decisions(drifting)[-1]
-    assert (held.action, held.rule, held.evidence["among"]["looks"]) == ("wait", "many_looks", 3)
+    assert (held.action, held.rule, held.evidence["among"]["looks"]) == ("wait", "many_looks", 4)
     told = drifting.ledger()
     for _ in range(2):
         assert drifting.tick().runs == ()
@@ -244,7 +244,7 @@ def test_a_gain_that_is_not_certain_enough_waits_on_record(
     by_gain(drifting, monkeypatch, 0.001)
     (request,), _ = drifting.engine.requests(drifting.sensor)
     assert request.tags["mlops/rule"] == "gain"
-    assert decisions(drifting)[-1].evidence["among"]["limit"] == pytest.approx(0.05 / 5.5)
+    assert decisions(drifting)[-1].evidence["among"]["limit"] == pytest.approx(0.05 / (4 * 25 / 12))
 
 
 def test_it_starts_in_the_tick_in_which_another_gain_of_its_day_is_found(
@@ -253,7 +253,7 @@ def test_it_starts_in_the_tick_in_which_another_gain_of_its_day_is_found(
     from tests.fleet_home import decision
 
     agree(TrainingsPolicy())
-    by_gain(drifting, monkeypatch, 0.015)
+    by_gain(drifting, monkeypatch, 0.01)
     drifting.tick()
     now = drifting.platform.now(drifting.model)
     drifting.platform.ledger.append("card_fraud", decision("card_fraud", at=now, looked=now, p=0.001))
@@ -265,17 +265,17 @@ def test_it_starts_in_the_tick_in_which_another_gain_of_its_day_is_found(
 def test_each_of_two_gains_speaks_for_the_other_in_one_tick(
     drifting: World, agree: Agree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither alone is below 0.0091, both are below 0.018: no wait goes on record before the other is known."""
+    """Neither alone is below 0.006, both are below 0.012: no wait goes on record before the other is known."""
     policy = TrainingsPolicy()
     agree(policy)
-    by_gain(drifting, monkeypatch, 0.015)
+    by_gain(drifting, monkeypatch, 0.01)
     deciding = Deciding(drifting.platform, drifting.instance, policy)
     before = drifting.ledger()
     look = deciding.look(drifting.model)
     assert look.sentence.startswith("wait (many_looks)")
     assert drifting.ledger() == before
     now = drifting.platform.now(drifting.model)
-    deciding.gains.known["card_fraud"] = (now.date(), 0.016)
+    deciding.gains.known["card_fraud"] = (now.date(), 0.011)
     looks = deciding.together({NAME: drifting.model}, lambda _, again: again())
     assert looks[NAME].request is not None
     assert [entry["rule"] for entry in drifting.ledger()[len(before) :]] == ["gain"]
