@@ -15,15 +15,15 @@ from mlops_assets.simulate.replay_settings import ReplaySettings
 from mlops_assets.world.home import Home
 
 FLEET = "carrier_delay"
-FROM, TO = date(2013, 4, 1), date(2013, 10, 1)
-BUDGET = {"runs_a_day": 3}
+FROM, TO = date(2013, 4, 1), date(2013, 8, 1)
+BUDGET = {"runs_a_day": 5}
 """Of the members: what more of them ask for at the end of a month waits in the queue, where the gain decides."""
 TRIALS = 1
 """Of a training: there are as many trainings as there are members that ask for one."""
 
 
 def demo_fleet(*, home: Home, trials: int | None = None, progress: Progress = lambda *_: None) -> Replayed:
-    """Land the year, train the pooled model on January to March, replay April to September by month.
+    """Land the year, train the pooled model on January to March, replay April to July by month.
 
     Args:
         home: the main home; it gets the data clock, so that it is quiet afterwards.

@@ -19,6 +19,7 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.settings_fleet import MemberSettings
 from mlops_assets.core.source_groups import Group, landing_job, source_groups
 from mlops_assets.core.sources.settings import SourceSettings
+from mlops_assets.core.time.windows import Window
 from mlops_assets.world.atomic import write_text
 from mlops_assets.world.catalogue import load_catalogue, manifest_stamp
 from mlops_assets.world.clock import Clock, NoDataYet
@@ -55,6 +56,10 @@ GATE_PREVIOUS = "gate_previous"
 
 POOLED = "pooled"
 """Tag of a version of a member of a fleet that is the pool's: its number there."""
+
+
+GATE_WINDOW = "gate_window"
+"""Tag of a version: beginning and end of the window that its judged twin was judged on."""
 
 
 FITTED_UNTIL = "fitted_until"
@@ -237,3 +242,9 @@ def fitted_until(version: ModelVersion | None) -> datetime | None:
             "the moment (UTC, ISO 8601) before which its training labels were known."
         )
     return datetime.fromisoformat(version.tags[FITTED_UNTIL])
+
+
+def gate_window_of(version: ModelVersion) -> Window:
+    """The window that the judged twin of a version was judged on."""
+    start, _, end = version.tags[GATE_WINDOW].partition("/")
+    return Window(datetime.fromisoformat(start), datetime.fromisoformat(end))

@@ -24,7 +24,7 @@ from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.windows import Window, parse_duration
 from mlops_assets.steps.decide.looks import counting, looks_at, probed, window_length
 from mlops_assets.world.model_data import EVENT_TIME, LABEL, ModelData
-from mlops_assets.world.platform import Platform, fitted_until
+from mlops_assets.world.platform import POOLED, Platform, fitted_until, gate_window_of
 
 
 @dataclass(frozen=True)
@@ -169,6 +169,9 @@ def _gate(
     try:
         return data.gate_window(as_of=as_of, not_before=fitted_until(champion)), None
     except CannotJudge as why:
+        if champion is not None and POOLED in champion.tags:
+            # It has seen all labels, and the twin that it was judged by had not.
+            return gate_window_of(champion), None
         if champion is None or model.gate.when_unjudgeable == "keep":
             raise
         return data.gate_window(as_of=as_of, not_before=None), why

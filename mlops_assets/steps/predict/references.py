@@ -196,8 +196,8 @@ def write_outcomes(
 
 def judged_scores(
     lake: Lake, model: str, version: int, rows: pd.DataFrame, *, keys: Sequence[str]
-) -> tuple[pd.DataFrame, np.ndarray]:
-    """Those of some rows on which a version's judged twin was judged, and what it said of them.
+) -> tuple[np.ndarray, np.ndarray]:
+    """What a version's judged twin said of those of some rows on which it was judged.
 
     Args:
         lake: where.
@@ -207,16 +207,17 @@ def judged_scores(
         keys: columns of the rows that were kept with the scores (`write_outcomes`).
 
     Returns:
-        The rows in their order, and scores of shape (n,) or (n, k); of neither any where nobody kept them by key.
+        The places of these rows, ascending, and scores of shape (n,) or (n, k); of neither any where nobody kept them
+        by key.
     """
     path = reference_folder(lake, model, version) / "outcomes.parquet"
     names = [f"{_KEY}{name}" for name in keys]
     kept = pd.read_parquet(path) if path.exists() else pd.DataFrame()
     if not set(names) <= set(kept.columns):
-        return rows.iloc[:0], np.empty(0)
+        return np.empty(0, dtype=np.int64), np.empty(0)
     place = rows[list(keys)].set_axis(names, axis="columns").reset_index(drop=True).reset_index(names="place")
     said = place.merge(kept, on=names, how="inner", validate="one_to_one")
-    return rows.iloc[said["place"].to_numpy()].reset_index(drop=True), score_matrix(said)
+    return said["place"].to_numpy(), score_matrix(said)
 
 
 def read_estimator(lake: Lake, model: ModelSettings, version: int) -> Estimator:

@@ -23,15 +23,18 @@ from mlops_assets.core.decide.folds import fold_windows, hardly_more, newest_fol
 from mlops_assets.core.models.model import Model, fit
 from mlops_assets.core.promote.gate import RuleResult, Verdict, verdict
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.settings_fleet import MemberSettings
 from mlops_assets.core.stats.classes import stacked
 from mlops_assets.core.stats.comparison import Paired, against_baseline, judge_slices, paired
 from mlops_assets.core.stats.intervals import DAY, CannotJudge
 from mlops_assets.core.time.windows import Window, microseconds, midnight
+from mlops_assets.steps.predict.references import judged_scores
 from mlops_assets.steps.promote.gate_limits import rules_on_rows
 from mlops_assets.world.blocks import judged_blocks
 from mlops_assets.world.columns import slice_columns
+from mlops_assets.world.mlflow.registry import ModelVersion
 from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL, ModelData, TrainingSet
-from mlops_assets.world.platform import Platform
+from mlops_assets.world.platform import POOLED, Platform, fitted_until
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,18 +193,22 @@ def compare(
         confidence: of the interval of the gain over the champion, by default the agreed one.
         unjudged: why these rows say nothing about the champion, such as that it was fitted on them; None where they do.
     """
-    rows, scores = scored.rows, scored.scores
+    known = platform.registry.champion(model.name)
+    rows, scores, opponent = scored.rows, scored.scores, None
+    if known is not None and isinstance(model, MemberSettings) and unjudged is None and _is_seen(known, rows):
+        keys = [*platform.data(model).keys, EVENT_TIME]
+        places, opponent = judged_scores(platform.lake, model.pool, int(known.tags[POOLED]), rows, keys=keys)
+        rows, scores = rows.iloc[places].reset_index(drop=True), scores[places]
     y = rows[LABEL].to_numpy()
     blocks, by = judged_blocks(model, rows)
-    known = platform.registry.champion(model.name)
     base = against_baseline(fit_labels, len(rows), model.task)
     # Guessing is one score for all: a model that beats it on few days does not do so by a week of weather.
     baseline = _paired_or_why(model, y, base, scores, blocks, by, 0.0)
     against: Paired | CannotJudge | None = unjudged
     slices: dict[str, Paired | CannotJudge] = {}
-    opponent = None
     if known is not None and unjudged is None:
-        opponent = platform.registry.load(model.name, known.version).predict(rows)
+        if opponent is None:
+            opponent = platform.registry.load(model.name, known.version).predict(rows)
         against = _paired_or_why(model, y, opponent, scores, blocks, by, lag_one if by == DAY else None, confidence)
     columns = {name: rows[name] for name in slice_columns(model, rows)}
     if columns and opponent is not None:
@@ -224,6 +231,15 @@ def compare(
     further = tuple(rules_on_rows(model, rows, scores, opponent))
     judged = verdict(model.gate, against, slices=slices, baseline=baseline, further=further)
     return Comparison(judged, against, baseline, slices, metrics, further)
+
+
+def _is_seen(champion: ModelVersion, rows: pd.DataFrame) -> bool:
+    """Whether the pool's champion was fitted on the rows of the gate, so that its judged twin speaks for it."""
+    until = fitted_until(champion)
+    if POOLED not in champion.tags or until is None:
+        return False
+    # Of late labels a few may have been known; of the window that its twin was judged on almost all were.
+    return bool((rows[AVAILABLE_AT] < pd.Timestamp(until)).mean() > 0.5)
 
 
 def _paired_or_why(model: ModelSettings, y: np.ndarray, *compared: Any) -> Paired | CannotJudge:

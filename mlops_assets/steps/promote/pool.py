@@ -1,7 +1,8 @@
 """A member of a fleet begins as the pooled model, and follows it until a model of its own is promoted.
 
 It follows a new champion of the pool once its own decision on the one before is made: that knows its windows, and none
-has closed since a model that was fitted just now.
+has closed since a model that was fitted just now. So the gate can hold a challenger of its own against a champion that
+has seen all labels: by what the pool's judged twin said of the member's rows, which it had not seen either.
 
 Here: making the pool's champion that of a member, with what its windows are compared with: the member's own rows. Not
 here: when a member's own model takes over, which is a decision like any other (`core.promote.gate`): the champion that
@@ -19,15 +20,21 @@ from mlops_assets.core.record.entries import Freeze, Promotion
 from mlops_assets.core.settings_fleet import MemberSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.stats.metrics import metric
-from mlops_assets.core.time.windows import Window
 from mlops_assets.steps.predict.reference_files import keep_reference
 from mlops_assets.steps.predict.references import judged_scores
 from mlops_assets.steps.promote.gate import gate_rows
 from mlops_assets.world.mlflow.registry import ModelVersion
 from mlops_assets.world.model_data import EVENT_TIME, LABEL, ModelData
-from mlops_assets.world.platform import FITTED_UNTIL, GATE_VALUE, POOLED, Platform, fitted_until, hold
-
-GATE_WINDOW = "gate_window"
+from mlops_assets.world.platform import (
+    FITTED_UNTIL,
+    GATE_VALUE,
+    GATE_WINDOW,
+    POOLED,
+    Platform,
+    fitted_until,
+    gate_window_of,
+    hold,
+)
 
 
 def is_pooled(version: ModelVersion | None) -> bool:
@@ -111,7 +118,6 @@ def _judged_rows(
     platform: Platform, data: ModelData, pool: ModelVersion, now: datetime
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """The member's rows of the window on which the pool's twin was judged, and what that said of them."""
-    start, _, end = pool.tags[GATE_WINDOW].partition("/")
-    gate = Window(datetime.fromisoformat(start), datetime.fromisoformat(end))
-    rows, keys = gate_rows(data, gate, as_of=now), [*data.keys, EVENT_TIME]
-    return judged_scores(platform.lake, pool.name, pool.version, rows, keys=keys)
+    rows, keys = gate_rows(data, gate_window_of(pool), as_of=now), [*data.keys, EVENT_TIME]
+    places, scores = judged_scores(platform.lake, pool.name, pool.version, rows, keys=keys)
+    return rows.iloc[places].reset_index(drop=True), scores

@@ -26,7 +26,7 @@ from mlops_assets.steps.features.code_versions import CONSTANT, FEATURE_CODE, bu
 from mlops_assets.steps.features.pipelines import pipeline_named, transformer_of
 from mlops_assets.steps.promote.gate import Scored
 from mlops_assets.steps.promote.golden import golden_file
-from mlops_assets.steps.promote.pool import begin
+from mlops_assets.steps.promote.pool import follow
 from mlops_assets.steps.promote.reproduction import code_version
 from mlops_assets.world.atomic import write_bytes
 from mlops_assets.world.columns import refuse_unknown_columns
@@ -46,7 +46,7 @@ def prepare(platform: Platform, model: ModelSettings, *, as_of: datetime | None 
     golden_file(platform, model)
     transformer_of(platform, model)
     refuse_unknown_columns(model, platform.catalogue)
-    if isinstance(model, MemberSettings) and (why := begin(platform, model)):
+    if isinstance(model, MemberSettings) and (why := follow(platform, model)):
         raise CannotJudge(why, "A model of its own has to beat the pooled one on the member's rows")
     now = as_of or platform.now(model)
     TrainingWindow.parse(model.training.window).refuse_future(now, model.timezone)
