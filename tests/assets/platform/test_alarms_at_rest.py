@@ -19,6 +19,7 @@ from mlops_assets.assets.platform.alert_sensor import alert_sensor
 from mlops_assets.core.record.entries import Decision, Refusal
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.steps.keep.model_alarms import PREFIXES, model_alarms
+from mlops_assets.steps.watch.classes import REPORT as CLASSES
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.atomic import write_text
 from mlops_assets.world.home import Home, working_in
@@ -204,7 +205,7 @@ def test_a_model_that_breaks_keeps_its_incidents_and_stops_no_other(fleet: Fleet
     fleet.propose(FIRST)
     for _ in range(3):
         fleet.tick()
-    summary = fleet.platform.lake.folder("reports", FIRST, "drift", "window=2026-03-02T0000") / "summary.json"
+    summary = fleet.platform.lake.folder("reports", FIRST, CLASSES) / "summary.json"
     write_text(summary, "{}")
     fleet.propose(SECOND)
     for _ in range(2):
