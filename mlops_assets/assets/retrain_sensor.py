@@ -125,7 +125,7 @@ class Deciding:
         """
         from mlops_assets.steps.decide.holds import start_held
         from mlops_assets.steps.promote.conclusion import finish_promotion
-        from mlops_assets.steps.promote.pool import begin
+        from mlops_assets.steps.promote.pool import begin, follow, is_pooled
         from mlops_assets.steps.rollout.fallback import settle
         from mlops_assets.steps.rollout.reverting import finish_revert, revert
 
@@ -140,6 +140,10 @@ class Deciding:
         unanswered = _without_run(self.instance, platform, model.name)
         if self.policy is None and unanswered and not start_held(platform, model, unanswered):
             return Look(_in_words(unanswered), _request(platform, unanswered))
+        if self.policy is not None and unanswered and isinstance(model, MemberSettings) and is_pooled(platform, model):
+            # Waiting for its turn is no reason to answer by an old version; the gate asks anew what it would gain.
+            follow(platform, model)
+            return self._in_queue(model, unanswered)
         try:
             decision, evidence, news = consider(platform, model, gains=self.gains)
         except (NoDataYet, BrokenSettings) as why:

@@ -163,6 +163,10 @@ class QueueMove(Entry, frozen=True, kw_only=True, tag="queue"):
     reason: str = ""
 
 
+POOL_DECISION = "pool-"
+"""How the decision of a promotion begins by which a member of a fleet follows its pool."""
+
+
 class Promotion(Entry, frozen=True, kw_only=True, tag="promotion"):
     """A version became champion.
 
@@ -183,6 +187,11 @@ class Promotion(Entry, frozen=True, kw_only=True, tag="promotion"):
     fitted_until: str | UnsetType | None = UNSET
     reason: str = ""
     by: str | UnsetType = UNSET
+
+    @property
+    def follows_pool(self) -> bool:
+        """Whether a member of a fleet took over a champion of its pool: no training of its own was answered by that."""
+        return (self.decision or "").startswith(POOL_DECISION)
 
 
 class Rejection(Entry, frozen=True, kw_only=True, tag="rejection"):

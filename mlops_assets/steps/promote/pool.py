@@ -16,7 +16,7 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
-from mlops_assets.core.record.entries import Freeze, Promotion
+from mlops_assets.core.record.entries import POOL_DECISION, Freeze, Promotion
 from mlops_assets.core.settings_fleet import MemberSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.stats.metrics import metric
@@ -37,9 +37,10 @@ from mlops_assets.world.platform import (
 )
 
 
-def is_pooled(version: ModelVersion | None) -> bool:
-    """Whether a champion of a member is the pool's."""
-    return version is not None and POOLED in version.tags
+def is_pooled(platform: Platform, member: MemberSettings) -> bool:
+    """Whether the champion of a member is the pool's."""
+    champion = platform.registry.champion(member.name)
+    return champion is not None and POOLED in champion.tags
 
 
 def begin(platform: Platform, member: MemberSettings) -> str:
@@ -56,7 +57,7 @@ def follow(platform: Platform, member: MemberSettings) -> str:
         Why the member has no champion: its rows are predicted and watched with those of all others; empty where it has.
     """
     own, pool = platform.registry.champion(member.name), platform.registry.champion(member.pool)
-    if own is not None and not is_pooled(own):
+    if own is not None and POOLED not in own.tags:
         return ""
     if pool is None:
         return "" if own else f"The pooled model of {member.pool} has no champion yet: that comes first."
@@ -105,7 +106,7 @@ def _begin_as(platform: Platform, member: MemberSettings, pool: ModelVersion, ow
         },
     )  # fmt: skip
     keep_reference(platform, data, version.version, fitted=fitted, gate_rows=rows, scores=scores)
-    decision = f"pool-{member.name}-{pool.version}"
+    decision = f"{POOL_DECISION}{member.name}-{pool.version}"
     # On record first: an entry of the same name stands there once, and what is not champion yet is made so again.
     platform.ledger.record.note(
         member.name, Promotion, at=now, id=f"promotion-{decision}", decision=decision, version=version.version,

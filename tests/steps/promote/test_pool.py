@@ -10,10 +10,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from mlops_assets.assets.retrain_sensor import Deciding
+from mlops_assets.core.decide.fleet.trainings_policy import TrainingsPolicy
 from mlops_assets.core.record.entries import Promotion, Request, only
 from mlops_assets.core.settings_fleet import FleetSettings, MemberSettings, member_fields
 from mlops_assets.core.stats.metrics import metric
 from mlops_assets.core.time.windows import Window
+from mlops_assets.steps.decide.fleet.on_record import on_file
 from mlops_assets.steps.predict.predictions import read_scores
 from mlops_assets.steps.promote.gate import gate_rows
 from mlops_assets.steps.promote.pool import follow, is_pooled
@@ -51,7 +54,7 @@ def test_a_member_begins_as_the_pooled_model_by_its_own_rows(pool: World) -> Non
     assert not said.runs
     own = member.platform.registry.champion("delay_ua")
     theirs = pool.platform.registry.champion("delay")
-    assert own is not None and theirs is not None and is_pooled(own)
+    assert own is not None and theirs is not None and is_pooled(pool.platform, member_of(pool.home, "UA"))
     assert (own.sha256, own.tags[POOLED]) == (theirs.sha256, str(theirs.version))
     # Its rows alone: what a window of it is compared with, and how good the pool was on them.
     data = member.platform.data(member.model)
@@ -104,6 +107,31 @@ def test_a_member_decides_before_it_follows(pool: World) -> None:
     assert f"against {by_twin:.4f} of the champion" in judged["reason"]
 
 
+def test_a_member_that_waits_for_its_turn_follows_meanwhile(pool: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    member = World(pool.home, member_of(pool.home, "UA"))
+    others = Platform.of(pool.home).models()
+    known = {**others, **{each.name: each for each in (pool.model, member.model)}}
+    monkeypatch.setattr(Platform, "models", lambda _: known)
+    member.tick()
+    pool.at(WEEKS[-1])
+    member.platform.ledger.record.note("delay_ua", Request, by="a person", reason="try its own")
+    deciding = Deciding(member.platform, member.instance, TrainingsPolicy(runs_a_day=1))
+    assert "mlops queue" in deciding.look(member.model).sentence
+    stronger = World(pool.home, FleetSettings.model_validate(fleet_of(pool.home, training={"max_rounds": 15})))
+    stronger.platform.ledger.record.note("delay", Request, by="a person", reason="more rounds")
+    stronger.tick()
+    asked = member.ledger("decision")
+    for _ in range(2):
+        assert "mlops queue" in deciding.look(member.model).sentence
+    champion = member.platform.registry.champion("delay_ua")
+    assert champion is not None
+    assert champion.tags[POOLED] == "2"
+    assert member.ledger("decision") == asked
+    waiting = on_file(member.platform.ledger.record, "delay_ua").waiting
+    assert waiting is not None
+    assert waiting.id == asked[-1]["id"], "it keeps its place"
+
+
 def test_a_member_with_too_few_rows_is_watched_with_the_pool(pool: World) -> None:
     member = World(pool.home, member_of(pool.home, "OO"))
     said = member.tick().skipped
@@ -136,7 +164,7 @@ def test_a_member_leaves_the_pool_for_a_better_model_of_its_own(slice_home: Home
         pool.tick()
         member = World(home, member_of(home, "EV", **settings))
         assert _with_model_of_its_own(member) == {"champion": 2, "previous": 1}, member.ledger()[-1]["reason"]
-        assert not is_pooled(member.platform.registry.champion("delay_ev"))
+        assert not is_pooled(member.platform, member_of(home, "EV"))
         training_set = member.platform.record("delay_ev", "training_set")
         assert training_set["rows"] < pool.platform.record("delay", "training_set")["rows"]
         # From then on it goes its own way, until a person takes it back into the pool.

@@ -16,7 +16,16 @@ from typing import Any
 
 from mlops_assets.core.decide.fleet.false_discoveries import AmongLooks
 from mlops_assets.core.decide.requests import Hold
-from mlops_assets.core.record.entries import CONCLUDED, Decision, Freeze, OnRecord, QueueMove, Rollback, Snooze
+from mlops_assets.core.record.entries import (
+    CONCLUDED,
+    Decision,
+    Freeze,
+    OnRecord,
+    Promotion,
+    QueueMove,
+    Rollback,
+    Snooze,
+)
 from mlops_assets.core.record.plain_values import from_plain, moment
 from mlops_assets.world.record.chain import DamagedRecord
 from mlops_assets.world.record.record import Record, RecordLine
@@ -155,7 +164,8 @@ class _Reading:
 
     def answer(self, entry: OnRecord) -> None:
         """What was decided before a verdict has had it."""
-        self.is_closed = isinstance(entry, (*CONCLUDED, Rollback))
+        follows_pool = isinstance(entry, Promotion) and entry.follows_pool
+        self.is_closed = isinstance(entry, (*CONCLUDED, Rollback)) and not follows_pool
 
     def needs(self, line: RecordLine) -> bool:
         """Whether a decision's line is to be read; one that waits ends what was decided before it without that."""
