@@ -61,7 +61,7 @@ def test_what_a_change_does_is_told_and_nothing_is_touched(world: World, home: H
     assert "agree" in view.online
     assert "no feature looks ahead" in view.guard
     gains = {one.model: one for one in found.models}
-    assert gains.keys() == {"flight_delay", "arrival_delay"}
+    assert gains.keys() == {"flight_delay", "arrival_delay", "carrier_delay"}
     assert gains["flight_delay"].recipe == "the recipe of version 1"
     for one in found.models:
         assert one.against_before is not None
@@ -138,7 +138,7 @@ def test_from_a_day_after_the_newest_data_nothing_can_be_judged(world: World, ho
     found = report(world.platform, project, "main", start="2013-06-01", rows=2_000)
     assert (found.views, found.uncompared) == ((), (VIEW.name,))
     assert found.notes[-1].endswith(f"The newest day with data is {newest}: give a --start on or before it.")
-    assert {one.model for one in found.models} == {"flight_delay", "arrival_delay"}
+    assert {one.model for one in found.models} == {"flight_delay", "arrival_delay", "carrier_delay"}
     for one in found.models:
         assert (one.against_before, one.against_without) == (None, None)
         assert one.why.endswith(f"Its newest day with data is {newest}: give a --start on or before it.")

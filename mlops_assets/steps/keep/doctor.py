@@ -19,6 +19,7 @@ from mlops_assets.core.models.matrix import CannotTrain
 from mlops_assets.core.models.training_window import TrainingWindow
 from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.settings_fleet import MemberSettings
 from mlops_assets.core.source_groups import Group
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.values.libraries import all_installed
@@ -186,7 +187,9 @@ def _model(platform: Platform, model: ModelSettings) -> Iterator[Finding]:
         fact = f"{label.name} lacks the keys {', '.join(lacking)} that its feature views are joined by"
         yield Finding(name, "broken", fact, f"Select them in {label.name}.sql, and list them under `entities`.")
     yield from _columns(platform, model)
-    exposed, reads = exposures_of(DBT_PROJECT).get(name, set()), {label.name, *model.features}
+    # dbt's lineage ends in what a YAML file declares: in a fleet, whatever members data have brought.
+    declared = model.pool if isinstance(model, MemberSettings) else name
+    exposed, reads = exposures_of(DBT_PROJECT).get(declared, set()), {label.name, *model.features}
     if exposed != reads:
         names = (", ".join(sorted(each)) or "nothing" for each in (exposed, reads))
         fact = "dbt's exposure {} names {}, and the model reads {}".format(name, *names)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -129,8 +130,9 @@ def test_a_version_on_trial_that_fails_keeps_nobody_from_an_answer_and_is_counte
     with TestClient(build(platform, keys=Keys(), limits=Limits(), load=breaks)) as client:
         assert {answer["model_version"] for answer in ask(client, 5)} == {1}
     now = platform.now(platform.models()[MODEL])
-    day = now.date().replace(day=1)
-    failed = answering(platform.lake, MODEL, 2, [arm], since=now.replace(hour=0), day=day)
+    # Its days are not those of UTC: on the first of a month it is still the last one there.
+    hour_ago, day = now - timedelta(hours=1), (now - timedelta(days=2)).date()
+    failed = answering(platform.lake, MODEL, 2, [arm], since=hour_ago, day=day)
     assert (failed.answers, failed.errors) == (0, 1 if state == "canary" else 5)
-    given = answering(platform.lake, MODEL, 1, ["champion"], since=now.replace(hour=0), day=day)
+    given = answering(platform.lake, MODEL, 1, ["champion"], since=hour_ago, day=day)
     assert (given.answers, given.errors) == (1, 0)
