@@ -2,7 +2,7 @@
 
     definitions.py   the only assembly: what a project declares, over the resources of one home
     defs/            what exists: sources and models (YAML)
-    components.py    the names of that YAML: LandingSource, StreamSource, MonitoredModel
+    components.py    the names of that YAML: LandingSource, StreamSource, MonitoredModel, MonitoredFleet
     assets/          what Dagster alone needs: those components, their assets, jobs, sensors
     steps/           what the platform does, in the order of the data: land, features, predict, watch, rollout,
                      decide, promote, keep

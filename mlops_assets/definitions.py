@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, nullcontext
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ def build_resources(home: Home) -> dict[str, object]:
     }
 
 
-@cache
+@lru_cache(maxsize=2)
 def _declared(brought: tuple[BroughtValues, ...]) -> dg.Definitions:
     """What stands under the project's `defs/`, with the members that data have brought, and what every project has.
 

@@ -115,8 +115,9 @@ def new_model(
     from mlops_assets.core.sources.settings import SourceSettings
     from mlops_assets.onboarding.asked import Asked
     from mlops_assets.onboarding.files import entities_beside, lines_beyond_columns, refuse_written, render, write
+    from mlops_assets.onboarding.fleet_column import MOST_MEMBERS
     from mlops_assets.onboarding.landing import land
-    from mlops_assets.onboarding.plan import MOST_MEMBERS, make_plan
+    from mlops_assets.onboarding.plan import make_plan
     from mlops_assets.world.landed.fleet_values import add_values
     from mlops_assets.world.settings_files import read_settings
 

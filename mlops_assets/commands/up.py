@@ -97,6 +97,8 @@ def up(
         services += readers(place)
         say(f"Starting in {place.root} …")
         _end_left_over_runs(place)
+        # Before anything is loaded: what the first runs bring is not.
+        members = NewMembers(place, dagster)
         try:
             for service in services:
                 service.start()
@@ -113,7 +115,7 @@ def up(
                         "Webhooks": _webhooks(place),
                     },
                 )
-                _watch(services, stop, NewMembers(place, dagster))
+                _watch(services, stop, members)
         finally:
             say("Stopping …")
             stop_all(services)

@@ -35,6 +35,7 @@ from mlops_assets.onboarding.columns import (
     role_of,
 )
 from mlops_assets.onboarding.event_time import event_time
+from mlops_assets.onboarding.fleet_column import refuse_unfit_fleet
 from mlops_assets.onboarding.identity import CannotOnboard, Declared, identity_of, nearly_keys
 from mlops_assets.onboarding.labels import Label, label_of
 from mlops_assets.onboarding.late import LateLabels, with_labels
@@ -53,8 +54,6 @@ from mlops_assets.onboarding.times import TimeColumn, with_moments
 GATE_DAYS = 10
 """Days with rows that a gate window should hold; the interval needs eight."""
 GATE_ROWS = 500
-MOST_MEMBERS = 200
-"""Of a fleet, unless its YAML says another number."""
 MIN_PARTS = 4
 
 
@@ -206,7 +205,7 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
     others = (time.name, label.name)
     naming = row_names(table, time, but=(*others, *filter(None, (asked.entity,))))
     key = late.key if late else key_of(table, naming, others)
-    _refuse_unfit_fleet(asked, table, others=(*others, *filter(None, (key,))))
+    refuse_unfit_fleet(asked.per, table, others=(*others, *filter(None, (key,))))
     refuse_codes(table, [name for name in table.facts if name == key or is_nearly_key(table.facts[name])])
     columns, warnings = _columns(whole, time, label, asked, naming)
     identity = identity_of(
@@ -248,25 +247,6 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
             *warnings,
         ),
     )
-
-
-def _refuse_unfit_fleet(asked: Asked, table: Table, others: Sequence[str]) -> None:
-    """Refuse a fleet by a column that says nothing of what belongs together."""
-    if asked.per is None:
-        return
-    if asked.per in others:
-        why = "it is the time, the label or the key of a row"
-    elif asked.per not in table.facts:
-        why = "it stands with the labels, which are not known when a row is predicted"
-    elif table.facts[asked.per].is_time or table.facts[asked.per].dtype == "DOUBLE":
-        why = "its values are moments or measures, not names"
-    elif (distinct := table.facts[asked.per].distinct) < 2:
-        why = "it has one value, so that there would be one model: leave --per out"
-    elif distinct > MOST_MEMBERS:
-        why = f"it has {distinct:,} values, and a fleet begins with at most {MOST_MEMBERS:,}: group them in a column"
-    else:
-        return
-    raise CannotOnboard(f"{typed('--per', asked.per)}: {why}. Nothing was written.")
 
 
 def _refuse_short(asked: Asked, days: Calendar) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -39,13 +40,33 @@ def demo(*, home: Home, trials: int | None = None, progress: Progress = lambda *
         progress: told how far it is.
     """
     settings = ReplaySettings(model=MODEL, start=_START, end=END, every="month", trials=trials or TRIALS)
-    home.configure(replace(home.settings, clock="data", trials=settings.trials, trainings=None))
+    return replay_flights(settings, home=home, report=report_folder(home), progress=progress)
+
+
+def replay_flights(
+    settings: ReplaySettings,
+    *,
+    home: Home,
+    report: Path,
+    progress: Progress,
+    trainings: dict[str, Any] | None = None,
+) -> Replayed:
+    """Land the year of flights, and replay one of the models of flights in the main home.
+
+    Args:
+        settings: of the replay.
+        home: the main home.
+        report: folder of the report.
+        progress: told how far it is.
+        trainings: what is agreed on for all trainings of the home together.
+    """
+    home.configure(replace(home.settings, clock="data", trials=settings.trials, trainings=trainings))
     home.prepare()
     stages = stages_of(progress, (1, replay_steps(settings, home), 1))
     next(stages)("landing a year of flights", 0, 1)
     land(home.landing, LAST_DAY)
-    leave_others_alone(home, MODEL)
-    replayed = replay(settings, home=home, report=report_folder(home), progress=next(stages))
+    leave_others_alone(home, settings.model)
+    replayed = replay(settings, home=home, report=report, progress=next(stages))
     come_to_rest(home, next(stages))
     return replayed
 

@@ -1,16 +1,14 @@
 """The third demo: a model per airline on half a year of flights, some of which stay with the pooled one.
 
-Here: what is landed and replayed. Not here: the replay (`replay`), what became of the members (`members`).
+Here: what is replayed, and the budget. Not here: landing the flights (`demo`), what became of the members (`members`).
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date
 
-from mlops_assets.landing.nycflights13 import land
-from mlops_assets.simulate.demo import LAST_DAY, come_to_rest, leave_others_alone, replay_steps, stages_of
-from mlops_assets.simulate.replay import Progress, Replayed, replay
+from mlops_assets.simulate.demo import replay_flights
+from mlops_assets.simulate.replay import Progress, Replayed
 from mlops_assets.simulate.replay_settings import ReplaySettings
 from mlops_assets.world.home import Home
 
@@ -31,12 +29,5 @@ def demo_fleet(*, home: Home, trials: int | None = None, progress: Progress = la
         progress: told how far it is.
     """
     settings = ReplaySettings(model=FLEET, start=FROM, end=TO, every="month", trials=trials or TRIALS)
-    home.configure(replace(home.settings, clock="data", trials=settings.trials, trainings=BUDGET))
-    home.prepare()
-    stages = stages_of(progress, (1, replay_steps(settings, home), 1))
-    next(stages)("landing a year of flights", 0, 1)
-    land(home.landing, LAST_DAY)
-    leave_others_alone(home, FLEET)
-    replayed = replay(settings, home=home, report=home.root / "reports" / "demo_fleet", progress=next(stages))
-    come_to_rest(home, next(stages))
-    return replayed
+    report = home.root / "reports" / "demo_fleet"
+    return replay_flights(settings, home=home, report=report, progress=progress, trainings=BUDGET)

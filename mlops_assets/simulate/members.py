@@ -1,7 +1,7 @@
 """What became of the members of a fleet in a replay, beside what the pooled model said of the same rows.
 
 Here: `members` of `replay.json`. Not here: living (`replay`), the pooled model's own story (`story`), its table
-(`pages.fleet_table`).
+(`pages.replay_tables`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from mlops_assets.core.settings_fleet import MemberSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.stats.metrics import metric
 from mlops_assets.core.time.windows import Window
-from mlops_assets.steps.decide.fleet.on_record import HELD
 from mlops_assets.steps.predict.predictions import read_scores
 from mlops_assets.steps.predict.references import score_matrix
 from mlops_assets.world.model_data import EVENT_TIME, LABEL
@@ -40,26 +39,20 @@ def members_lived(
         Those with most rows first. `own` and `pool` are the mean of the metric over the periods in which the member was
         watched by itself, each weighted by its labelled rows: of what was predicted, and of what the pooled model said
         of the same rows. `state` is `pool` (predicted with all others), `pooled` (the pool's champion, watched by
-        itself) or `own`; `left` is the day on which it got a model of its own; `held` counts decisions to wait because
-        a gain was not certain enough among all looks of its day.
+        itself) or `own`; `left` is the day on which it got a model of its own.
     """
     if not members:
         return []
     pool = platform.models()[members[0].pool]
     by_period = [_scored(platform, pool, period, as_of) for period in periods]
-    lived = [_member(platform, member, pool, periods, by_period) for member in members]
+    lived = [_member(platform, member, periods, by_period) for member in members]
     return sorted(lived, key=lambda each: (-each["rows"], each["name"]))
 
 
 def _member(
-    platform: Platform,
-    member: MemberSettings,
-    pool: ModelSettings,
-    periods: Sequence[Window],
-    by_period: Sequence[pd.DataFrame],
+    platform: Platform, member: MemberSettings, periods: Sequence[Window], by_period: Sequence[pd.DataFrame]
 ) -> dict[str, Any]:
-    per = next(reversed(member.label.only))
-    theirs = [rows[rows[per].astype(str) == member.value] if len(rows) else rows for rows in by_period]
+    theirs = [_rows_of(platform, member, period, rows) for period, rows in zip(periods, by_period, strict=True)]
     entries = platform.ledger.entries(member.name)
     champion = platform.registry.champion(member.name)
     promoted = [entry for entry in only(entries, Promotion) if _is_own(platform, member.name, entry.version)]
@@ -73,10 +66,19 @@ def _member(
         "trainings": sum(entry.action == "retrain" for entry in only(entries, Decision)),
         "promotions": len(promoted),
         "rejections": len(only(entries, Rejection)),
-        "held": sum(entry.rule == HELD for entry in only(entries, Decision)),
         "own": own,
         "pool": pooled,
     }
+
+
+def _rows_of(platform: Platform, member: MemberSettings, period: Window, pooled: pd.DataFrame) -> pd.DataFrame:
+    """The member's rows among those that the pooled model predicted."""
+    data = platform.data(member)
+    identity = [*data.keys, EVENT_TIME]
+    if pooled.empty:
+        return pooled
+    own = data.events(*_days(member, period), as_of=period.end)[identity]
+    return pooled.merge(own, on=identity, how="inner", validate="one_to_one")
 
 
 def _is_own(platform: Platform, name: str, version: int) -> bool:

@@ -308,7 +308,11 @@ def _settings_of(document: Document, folder: Path) -> tuple[_Settings | None, di
         try:
             MemberSettings.model_validate(fields)
         except ValidationError as error:
-            wrong += _mistakes(layers, MemberSettings, error, below=("overrides", key))
+            # Only a fleet's own file has overrides.
+            wrong += [
+                _mistake(document, ("overrides", key, *fault["loc"]), _message(ModelSettings, document.kind, fault))
+                for fault in error.errors()
+            ]
     return settings, values, wrong
 
 
@@ -368,21 +372,11 @@ def _outdated(path: Path, version: int) -> list[_Mistake]:
     return [_Mistake(path, f"{path}:{field.sentence}") for field in fields]
 
 
-def _mistakes(
-    layers: Sequence[Document], kind: type[Any], error: ValidationError, *, below: Sequence[str | int] = ()
-) -> Iterator[_Mistake]:
-    """Each mistake, in the layer that it comes from; of fields that stand `below` another, there."""
-    if below:
-        for fault in error.errors():
-            yield _mistake(layers[0], (*below, *fault["loc"]), fault["msg"].removeprefix("Value error, "))
-        return
+def _mistakes(layers: Sequence[Document], kind: type[Any], error: ValidationError) -> Iterator[_Mistake]:
+    """Each mistake, in the layer that it comes from."""
     for fault in error.errors():
         layer = layers[_layer_at_fault(layers, kind, fault)]
-        # A rule of our own ends in the remedy; pydantic's name what they expect.
-        message = fault["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-        if fault["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-            became = hint_of("MonitoredModel" if issubclass(kind, ModelSettings) else layer.kind, fault["loc"])
-            message = f"there is no such field; {became or 'there are ' + ', '.join(_fields(kind, fault['loc'][:-1]))}"
+        message = _message(kind, layer.kind, fault)
         named = _NAMED_FIELD.match(message)
         place = named[1].split(".") if named else []
         if named and place[0] in _fields(kind, ()) and place[: len(fault["loc"])] == list(fault["loc"]):
@@ -391,6 +385,14 @@ def _mistakes(
             yield _mistake(named_layer, place, f"it {message[named.end() :]}")
         else:
             yield _mistake(layer, fault["loc"], message)
+
+
+def _message(kind: type[Any], component: str, fault: ErrorDetails) -> str:
+    """What is wrong; a rule of our own ends in the remedy, pydantic's name what they expect."""
+    if fault["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        became = hint_of("MonitoredModel" if issubclass(kind, ModelSettings) else component, fault["loc"])
+        return f"there is no such field; {became or 'there are ' + ', '.join(_fields(kind, fault['loc'][:-1]))}"
+    return fault["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
 
 
 def _layer_at_fault(layers: Sequence[Document], kind: type[Any], fault: ErrorDetails) -> int:

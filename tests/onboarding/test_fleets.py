@@ -13,8 +13,9 @@ import yaml
 from mlops_assets.core.settings_fleet import FleetSettings
 from mlops_assets.onboarding.asked import Asked
 from mlops_assets.onboarding.files import render
+from mlops_assets.onboarding.fleet_column import MOST_MEMBERS
 from mlops_assets.onboarding.identity import CannotOnboard
-from mlops_assets.onboarding.plan import MOST_MEMBERS, Plan, make_plan
+from mlops_assets.onboarding.plan import Plan, make_plan
 from tests.onboarding.tables import Project
 
 REGIONS = ["EMEA", "São Paulo", "../up"]

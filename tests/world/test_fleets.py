@@ -108,7 +108,7 @@ def _line(defs: Path, text: str) -> str:
         ({"values": ["UA"], "overrides": {"AA": {}}}, "overrides names 'AA', which values does not"),
         ({"overrides": {"AA": {"metric": "log_loss"}}}, "overrides of 'AA' set metric, which all members share"),
         ({"overrides": {"AA": {"gate": {"window": "soon"}}}}, "attributes.overrides.AA.gate.window"),
-        ({"overrides": {"AA": {"bla": 1}}}, "attributes.overrides.AA.bla"),
+        ({"overrides": {"AA": {"bla": 1}}}, "attributes.overrides.AA.bla: there is no such field; there are "),
         ({"name": "x" * 51}, "name has 51 characters"),
         ({"most": 0}, "most"),
     ],

@@ -39,6 +39,22 @@ def reading(slice_home: Home) -> Any:
         yield World.of(slice_home)
 
 
+def test_rows_are_chosen_by_the_text_of_a_value_whole_numbers_with_gaps_too(new_world: NewWorld) -> None:
+    world = new_world()
+    lake = world.platform.lake
+    for day, path in lake.partitions("labels", "lbl_flight_delay").items():
+        rows = lake.read("labels", "lbl_flight_delay", days=[day])
+        region = pd.Series(np.arange(len(rows)) % 3, dtype="Int64").replace(2, pd.NA)
+        lake.write(rows.assign(region=region), path, keep_types=True)
+    part = data(world.with_settings(label={"only": {"region": "1"}}))
+    rows = part.events(date(2013, 2, 18), date(2013, 2, 19), as_of=moment(25))
+    everyone = lake.read("labels", "lbl_flight_delay", days=[date(2013, 2, 18)])
+    assert len(rows) == (everyone["region"] == 1).sum() > 0
+    counted = part.events(date(2013, 2, 18), date(2013, 2, 19), as_of=moment(25), only_times=True)
+    assert len(counted) == len(rows)
+    assert lake.texts("labels", "lbl_flight_delay", column="region", days=[date(2013, 2, 18)]) == ["0", "1"]
+
+
 def test_an_event_is_there_before_its_label_is(reading: World) -> None:
     noon = moment(18, hour=12)
     rows = data(reading).events(date(2013, 2, 18), as_of=noon)

@@ -76,7 +76,10 @@ class Service:
             raise NoModel(f"there is no model {model[:100]!r}; there are: {', '.join(self.contracts)}")
         settings = self.contracts[model].settings
         if isinstance(settings, MemberSettings):
-            raise CannotServe(f"{model} is part of the pool, {settings.pool}: ask that model with the same row.")
+            raise CannotServe(
+                f"{model} has no champion that can be served. While it is part of the pool, ask {settings.pool} "
+                "with the same row; else see /readyz."
+            )
         raise CannotServe(f"{model} has no champion that can be served. Materialize {model}/champion, or see /readyz.")
 
     def is_long(self, arms: Arms, rows: Sequence[LoggedRow]) -> bool:

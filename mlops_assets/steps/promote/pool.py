@@ -61,28 +61,32 @@ def follow(platform: Platform, member: MemberSettings) -> str:
         return ""
     if pool is None:
         return "" if own else f"The pooled model of {member.pool} has no champion yet: that comes first."
-    if own is not None and (own.tags[POOLED] == str(pool.version) or _is_held(platform, member)):
+    if own is not None and own.tags[POOLED] == str(pool.version):
         return ""
+    if why := _held(platform, member):
+        return "" if own else why
     try:
         _begin_as(platform, member, pool, own)
     except CannotJudge as cannot:
-        # What it began as before stays: there are no newer rows of it to speak of.
+        # Without rows of it the newer champion says nothing of this member, and the one before stays.
         waits = f"Predicted and watched as part of the pool, {member.pool}, until it has more rows: {cannot.why}."
         return "" if own else waits
     return ""
 
 
-def _is_held(platform: Platform, member: MemberSettings) -> bool:
-    """Whether a member may not change its champion now: a person has frozen it, or a candidate of its own is tried."""
-    freeze = hold(platform, member.name, Freeze)
-    is_frozen = freeze is not None and freeze.holds(platform.now(member))
-    return is_frozen or platform.registry.rollout(member.name) is not None
+def _held(platform: Platform, member: MemberSettings) -> str:
+    """Why a member may not change its champion now: a person's word, or a candidate of its own; empty where it may."""
+    if (paused := platform.ledger.record.paused(member.name)) is not None:
+        return f"It is paused: {paused}"
+    if (freeze := hold(platform, member.name, Freeze)) is not None and freeze.holds(platform.now(member)):
+        return f"It is frozen {freeze.in_words}"
+    if (rollout := platform.registry.rollout(member.name)) is not None:
+        return f"A rollout of version {rollout.version} is open ({rollout.state})."
+    return ""
 
 
 def _begin_as(platform: Platform, member: MemberSettings, pool: ModelVersion, own: ModelVersion | None) -> None:
     now, data = platform.now(member), platform.data(member)
-    since = fitted_until(pool)
-    fitted = data.training_set(known_by=since or now)
     rows, scores = _judged_rows(platform, data, pool, now)
     if len(rows) < (needed := member.retrain.min_matured_labels):
         raise CannotJudge(
@@ -90,6 +94,7 @@ def _begin_as(platform: Platform, member: MemberSettings, pool: ModelVersion, ow
             "needed",
             "Wait for more rows, or lower retrain.min_matured_labels",
         )
+    fitted = data.training_set(known_by=fitted_until(pool) or now)
     value = metric(member.metric).score(rows[LABEL].to_numpy(), scores)
     reason = (
         f"Version {pool.version} of {member.pool}, the pooled model: {member.metric} {value:.4f} on the {len(rows):,} "

@@ -12,7 +12,7 @@ import pytest
 
 from mlops_assets.assets.retrain_sensor import Deciding
 from mlops_assets.core.decide.fleet.trainings_policy import TrainingsPolicy
-from mlops_assets.core.record.entries import Promotion, Request, only
+from mlops_assets.core.record.entries import Pause, Promotion, Request, Resume, only
 from mlops_assets.core.settings_fleet import FleetSettings, MemberSettings, member_fields
 from mlops_assets.core.stats.metrics import metric
 from mlops_assets.core.time.windows import Window
@@ -81,6 +81,10 @@ def test_following_twice_changes_nothing_and_a_newer_pool_is_followed(pool: Worl
     stronger.platform.ledger.record.note("delay", Request, by="a person", reason="more rounds")
     stronger.tick()
     assert stronger.aliases()["champion"] == 2, stronger.ledger()[-1]
+    member.platform.ledger.record.note("delay_ua", Pause, by="a person", reason="not now")
+    follow(member.platform, member.model)
+    assert member.aliases() == {"champion": 1}
+    member.platform.ledger.record.note("delay_ua", Resume, by="a person", reason="go on")
     follow(member.platform, member.model)
     assert {v.version: v.tags[POOLED] for v in member.platform.registry.versions("delay_ua")} == {1: "1", 2: "2"}
     assert member.aliases() == {"champion": 2, "previous": 1}
@@ -135,7 +139,10 @@ def test_a_member_that_waits_for_its_turn_follows_meanwhile(pool: World, monkeyp
 def test_a_member_with_too_few_rows_is_watched_with_the_pool(pool: World) -> None:
     member = World(pool.home, member_of(pool.home, "OO"))
     said = member.tick().skipped
-    assert "part of the pool, delay, until it has more rows: 1 labelled rows" in said
+    assert (
+        "part of the pool, delay, until it has more rows: version 1 of it was judged on 0 rows of OO, and 200 are"
+        in said
+    )
     assert member.platform.registry.champion("delay_oo") is None
     assert not member.ledger()
 

@@ -1,7 +1,7 @@
 """The trainings that wait for their turn, as the records say, and what each is expected to bring and to cost.
 
 Here: the queue of a home, which no file holds; what a day has spent of the budget. Not here: its order
-(`core.decide.fleet.training_queue`), starting one (`assets.training_turns`).
+(`core.decide.fleet.training_queue`), starting one (`turns`).
 """
 
 from __future__ import annotations
