@@ -159,15 +159,15 @@ def orders(file: Path, days: int = 106, rows: int = 143) -> None:
     table.to_csv(file, index=False)
 
 
-def first_model(folder: Path) -> Place:
-    """A project with one model that has a champion, nine weekly reports and looks."""
+def first_model(folder: Path, end: str = "2024-04-15") -> Place:
+    """A project with one model that has a champion and weekly reports and looks: nine of them until `end`."""
     folder.mkdir(parents=True)
     place, start = Place(folder), Place(folder)
     start.project = folder
     start.run(CLI, "init", "acme")
     orders(folder / "orders.csv")
     place.run(CLI, "new-model", FIRST, "--from", str(folder / "orders.csv"), "--time", "happened_at", "--label", FIRST)
-    place.run(CLI, "replay", FIRST, "--start", "2024-02-05", "--end", "2024-04-15", "--trials", "1")
+    place.run(CLI, "replay", FIRST, "--start", "2024-02-05", "--end", end, "--trials", "1")
     (lived,) = (place.home / "replays").iterdir()
     kept = place.home
     place.home = folder / "lived"

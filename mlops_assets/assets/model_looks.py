@@ -28,6 +28,8 @@ Safely = Callable[[ModelSettings, "Callable[[], Look]"], "Look"]
 """Calls a look at a model: what goes wrong with it is told, and is its look."""
 _TOLD = 20
 """Of how many models a tick says what became of them."""
+_UNDECIDED = "undecided"
+"""How the key of an incident begins of a model that could not be looked at."""
 MOST_SECONDS = 20.0
 """After which a tick looks at no other model: Dagster gives up one of 60 s, and all that it has found with it."""
 
@@ -151,7 +153,7 @@ class Tick:
 
     def _safely(self, model: ModelSettings, look: Callable[[], Look]) -> Look:
         """A look at a model; what goes wrong is told and keeps nobody from the others."""
-        key = f"undecided/{model.name}/{self.asset}"
+        key = f"{_UNDECIDED}/{model.name}/{self.asset}"
         try:
             seen = look()
         except DamagedRecord as error:
@@ -176,6 +178,13 @@ class Tick:
     @cached_property
     def _open_incidents(self) -> set[str]:
         return {incident.key for incident in self.alerts.incidents.state().open}
+
+
+def undecided_model(key: str) -> str:
+    """The model of an incident of one that could not be looked at; empty for the key of something else."""
+    kind, _, subject = key.partition("/")
+    name, _, asset = subject.partition("/")
+    return name if kind == _UNDECIDED and asset else ""
 
 
 def _in_short(done: Round, *, of: int) -> Iterator[str]:

@@ -9,15 +9,16 @@ incidents is not what it was; in between those that are open last.
 
 import os
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import chain
+from typing import cast
 
 import dagster as dg
 
-from mlops_assets.assets.model_looks import Look, Tick
+from mlops_assets.assets.model_looks import Look, Tick, undecided_model
 from mlops_assets.assets.platform.sensors import ON
 from mlops_assets.assets.retrain_sensor import MODEL_TAG
 from mlops_assets.core.record.incidents import Incident, State, digested
@@ -27,7 +28,7 @@ from mlops_assets.steps.decide.revisions import Rested, Revisions
 from mlops_assets.steps.keep.model_alarms import BROKEN_RECORD, Alarm, model_alarms, model_of, why_over
 from mlops_assets.steps.keep.waiting_for_data import by_source
 from mlops_assets.steps.land.source_alarms import STATES, lasting
-from mlops_assets.world.alerts.alerts import Alerts
+from mlops_assets.world.alerts.alerts import Alert, Alerts
 from mlops_assets.world.alerts.channels import Channels
 from mlops_assets.world.declared_files import looked_at_once
 from mlops_assets.world.platform import Platform
@@ -54,19 +55,21 @@ def alert_sensor(
     kept, watched = KeptLooks(platform.home, ALARMS), _Watched(platform, alerts)
     models = platform.models()
     done = Tick(platform, alerts, watched.look, ALARMS).round(models, kept.read(context.cursor), watched.stamp)
-    for alarm in by_source(platform, chain.from_iterable(watched.alarms.values()), models):
-        asset = alarm.pop("asset", None)
-        alerts.send(**alarm, run=_run_of(context.instance, asset) if asset else None)
-    states = lasting(platform)
+    alarms = list(by_source(platform, chain.from_iterable(watched.alarms.values()), models))
+    alerts.send_all([_with_run(alarm, context.instance) for alarm in alarms])
+    states, over = lasting(platform), dict[str, str]()
     for incident in alerts.incidents.state().open:
         if model := model_of(incident.key):
             why = "" if watched.lasts(incident.key, model, models) else _UNSEEN
+        elif model := undecided_model(incident.key):
+            why = "" if model in models else f"{model} is not declared any more."
         elif incident.key.startswith(STATES):
             why = "" if incident.key in states else _UNSEEN
         else:
             why = _went_through(incident, context.instance)
         if why:
-            alerts.end(incident.key, why_over(platform, incident.key) or why)
+            over[incident.key] = why_over(platform, incident.key) or why
+    alerts.end_all(over)
     hour = int(os.environ.get(DIGEST_HOUR) or 7)
     state = alerts.incidents.change(lambda known: digested(known, datetime.now(UTC), hour=hour))
     sent = alerts.incidents.deliver(Channels.from_environment())
@@ -137,10 +140,12 @@ def _known_of(state: State) -> dict[str, list[str]]:
     return known
 
 
-def _run_of(instance: dg.DagsterInstance, asset: Sequence[str]) -> str | None:
-    """The run that made an asset last; None where it was made outside of Dagster."""
-    event = instance.get_latest_materialization_event(dg.AssetKey(asset))
-    return event.run_id if event else None
+def _with_run(alarm: Alarm, instance: dg.DagsterInstance) -> Alert:
+    """The alert of an alarm, with the run that made its asset last; none where it was made outside of Dagster."""
+    fields = {**alarm}
+    asset = fields.pop("asset", None)
+    event = instance.get_latest_materialization_event(dg.AssetKey(asset)) if asset else None
+    return cast(Alert, {**fields, "run": event.run_id if event else None})
 
 
 def _went_through(incident: Incident, instance: dg.DagsterInstance) -> str:

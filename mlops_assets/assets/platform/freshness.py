@@ -141,19 +141,21 @@ def freshness_sensor(
         why = "Files are pending: the landing sensor carries them first."
         return dg.SensorResult(skip_reason=why, asset_events=events, cursor=cursor)
     stale = stale_sources(platform)
-    for name, lag in stale.items():
-        alerts.send(
-            incident=f"stale-{name}-{lag.end.date() if lag.end else None}",
-            happened=lag.sentence(name),
-            did="It goes on with the data it has; models that need this source wait.",
-            do=f"Find out why no file of {name} arrives, or land it: {platform.home.landing / name}.",
-            runbook="stale-source",
-            key=f"stale-source/{name}",
-        )
+    alerts.send_all(
+        {
+            "incident": f"stale-{name}-{lag.end.date() if lag.end else None}",
+            "happened": lag.sentence(name),
+            "did": "It goes on with the data it has; models that need this source wait.",
+            "do": f"Find out why no file of {name} arrives, or land it: {platform.home.landing / name}.",
+            "runbook": "stale-source",
+            "key": f"stale-source/{name}",
+        }
+        for name, lag in stale.items()
+    )
     reasons = [lag.sentence(name) for name, lag in stale.items()] + ([unloaded] if unloaded else [])
-    for alert in late_streams(platform):
-        alerts.send(**alert)
-        reasons.append(alert["happened"])
+    late = list(late_streams(platform))
+    alerts.send_all(late)
+    reasons += [alert["happened"] for alert in late]
     requests = []
     for group, views in _by_group(platform, groups, _loaded(context, stale_views(platform))):
         request = freshness_request(context, platform, group, views)

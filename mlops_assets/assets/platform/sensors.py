@@ -46,8 +46,7 @@ def landing_sensor(
     context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform], alerts: Alerts
 ) -> dg.SensorResult | dg.SkipReason:
     """Carries each closed period of new or corrected files from raw to the reports, in one run."""
-    for alert in misnamed_files(platform):
-        alerts.send(**alert)
+    alerts.send_all(misnamed_files(platform))
     groups, unloaded = loaded_groups(context, platform)
     sources, models = _loaded_names(context, platform)
     note_loaded(platform.home, sources=sources, models=models)

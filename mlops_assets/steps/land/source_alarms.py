@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.sources.stream_settings import StreamSettings
@@ -18,6 +17,7 @@ from mlops_assets.core.time.spans import Span
 from mlops_assets.core.time.windows import parse_duration
 from mlops_assets.steps.land.lags import SourceLag, source_lags, view_lags
 from mlops_assets.steps.land.stream_lag import pace, read_lag
+from mlops_assets.world.alerts.alerts import Alert
 from mlops_assets.world.landed.landed_files import unclaimed
 from mlops_assets.world.landed.partitions import Taken
 from mlops_assets.world.platform import Platform
@@ -59,7 +59,7 @@ def newest_bad(platform: Platform, model: ModelSettings) -> dict[tuple[str, str]
     return quarantined
 
 
-def misnamed_files(platform: Platform) -> list[dict[str, Any]]:
+def misnamed_files(platform: Platform) -> list[Alert]:
     """An alert for each landing folder with files that no partition claims, or links: nothing comes of them.
 
     Files younger than `SETTLING` may still be on their way to their final name.
@@ -67,7 +67,7 @@ def misnamed_files(platform: Platform) -> list[dict[str, Any]]:
     if platform.home.settings.landing:
         return []  # A replay reads its parent's landing folder; the parent tells.
     before = (datetime.now(UTC) - SETTLING).timestamp()
-    alerts = []
+    alerts = list[Alert]()
     for name, intake in platform.sources.intakes().items():
         files = [file for file in intake.unmatched() if (intake.folder / file).lstat().st_mtime < before]
         if not files:
@@ -88,12 +88,12 @@ def misnamed_files(platform: Platform) -> list[dict[str, Any]]:
     return alerts
 
 
-def late_streams(platform: Platform) -> list[dict[str, Any]]:
+def late_streams(platform: Platform) -> list[Alert]:
     """An alert for each stream whose reader is behind, or away; none for one that was never read."""
     is_wall = platform.home.settings.clock == "wall"
     if platform.home.settings.landing:
         return []  # A replay reads its parent's landing folder; the parent tells.
-    alerts = []
+    alerts = list[Alert]()
     for name, source in platform.sources.settings().items():
         lag = read_lag(platform.home, name) if isinstance(source, StreamSettings) else None
         if lag is None or not isinstance(source, StreamSettings):

@@ -9,8 +9,12 @@ from __future__ import annotations
 import fcntl
 import json
 import logging
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import reduce
+from os import SEEK_END
 from pathlib import Path
+from typing import NotRequired, TypedDict, Unpack
 
 import dagster as dg
 
@@ -22,6 +26,31 @@ from mlops_assets.world.files.state_files import DamagedFile
 from mlops_assets.world.home import Home
 
 logger = logging.getLogger("mlops.alerts")
+
+
+class Alert(TypedDict):
+    """One thing to tell a person.
+
+    Attributes:
+        incident: identity of what was seen, for example the run or the stale source and since when.
+        happened: what happened.
+        did: what the platform did about it.
+        do: what a person can do.
+        runbook: anchor in docs/runbook.md.
+        key: what it is about. While that lasts, another `incident` of the same key is an update of it and no alert of
+            its own. By default the incident itself.
+        severity: its route, `notify` by default; a `digest` is a line in the next digest.
+        run: the run in question.
+    """
+
+    incident: str
+    happened: str
+    did: str
+    do: str
+    runbook: str
+    key: NotRequired[str]
+    severity: NotRequired[Severity]
+    run: NotRequired[str | None]
 
 
 class Alerts(dg.ConfigurableResource):
@@ -48,56 +77,52 @@ class Alerts(dg.ConfigurableResource):
         """Whose alerts these are."""
         return Home(Path(self.root)) if self.root else Home.from_environment()
 
-    def send(
-        self,
-        *,
-        incident: str,
-        happened: str,
-        did: str,
-        do: str,
-        runbook: str,
-        key: str = "",
-        severity: Severity = "notify",
-        run: str | None = None,
-    ) -> bool:
-        """Send one alert; a second one for the same incident is not sent.
-
-        The log has it at once; channels get it with the alert sensor's next tick.
-
-        Args:
-            incident: identity of what was seen, for example the run or the stale source and since when.
-            happened: what happened.
-            did: what the platform did about it.
-            do: what a person can do.
-            runbook: anchor in docs/runbook.md.
-            key: what it is about. While that lasts, another `incident` of the same key is an update of it and no
-                alert of its own. By default the incident itself.
-            severity: its route; a `digest` is a line in the next digest.
-            run: the run in question.
+    def send(self, **alert: Unpack[Alert]) -> bool:
+        """Send one alert; a second one for the same incident is not sent. See `send_all`.
 
         Returns:
             Whether it was new.
         """
-        happened, did, do = map(self.home.said, (happened, did, do))
-        report = Report(incident, happened, did, do, runbook, severity, run)
-        self.incidents.change(lambda state: reported(state, key or incident, report, datetime.now(UTC)))
+        return bool(self.send_all([alert]))
+
+    def send_all(self, alerts: Iterable[Alert]) -> list[str]:
+        """Send these alerts; of each incident one.
+
+        The log has them at once; channels get them with the alert sensor's next tick. Incidents and log are read and
+        written once, however many there are.
+
+        Returns:
+            The incidents that are new, in their order.
+        """
+        reports = [(alert.get("key") or alert["incident"], self._report(alert)) for alert in alerts]
+        if not reports:
+            return []
+        now = datetime.now(UTC)
+        self.incidents.change(lambda state: reduce(lambda known, each: reported(known, *each, now), reports, state))
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with self.file.open("a+", encoding="utf-8", errors="surrogateescape") as log:
             fcntl.flock(log, fcntl.LOCK_EX)
             log.seek(0)
-            if any(self._incident_of(line) == incident for line in log if line.endswith("\n")):
-                return False
-            entry = {
-                "incident": incident,
-                "at": datetime.now(UTC).isoformat(timespec="seconds"),
-                "happened": happened,
-                "did": did,
-                "do": do,
-                "runbook": f"docs/runbook.md#{runbook}",
-            }
-            log.write(json.dumps(entry, ensure_ascii=False) + "\n")
-        logger.warning("%s What the platform did: %s What you can do: %s (%s)", happened, did, do, entry["runbook"])
-        return True
+            lines = log.readlines()
+            if lines and not lines[-1].endswith("\n"):
+                # What a kill left of a line.
+                log.truncate(log.seek(0, SEEK_END) - len(lines.pop().encode("utf-8", "surrogateescape")))
+            known = {self._incident_of(line) for line in lines}
+            first = {report.fact: report for _, report in reversed(reports)}
+            new = [
+                report for report in dict.fromkeys(first[each.fact] for _, each in reports) if report.fact not in known
+            ]
+            log.writelines(f"{json.dumps(_entry(report, now), ensure_ascii=False)}\n" for report in new)
+        for report in new:
+            happened, did, do = report.happened, report.did, report.do
+            where = _section(report.runbook)
+            logger.warning("%s What the platform did: %s What you can do: %s (%s)", happened, did, do, where)
+        return [report.fact for report in new]
+
+    def _report(self, alert: Alert) -> Report:
+        happened, did, do = map(self.home.said, (alert["happened"], alert["did"], alert["do"]))
+        severity = alert.get("severity", "notify")
+        return Report(alert["incident"], happened, did, do, alert["runbook"], severity, alert.get("run"))
 
     def _incident_of(self, line: str) -> object:
         try:
@@ -110,4 +135,28 @@ class Alerts(dg.ConfigurableResource):
 
     def end(self, key: str, why: str) -> None:
         """Say that an incident is over; nothing happens if it is not open."""
-        self.incidents.change(lambda state: ended(state, key, datetime.now(UTC), why))
+        self.end_all({key: why})
+
+    def end_all(self, over: Mapping[str, str]) -> None:
+        """Say that incidents are over, by key with the reason; of those that are not open nothing happens."""
+        if over:
+            now = datetime.now(UTC)
+            self.incidents.change(
+                lambda state: reduce(lambda known, each: ended(known, each[0], now, each[1]), over.items(), state)
+            )
+
+
+def _entry(report: Report, now: datetime) -> dict[str, str]:
+    """A line of the log."""
+    return {
+        "incident": report.fact,
+        "at": now.isoformat(timespec="seconds"),
+        "happened": report.happened,
+        "did": report.did,
+        "do": report.do,
+        "runbook": _section(report.runbook),
+    }
+
+
+def _section(runbook: str) -> str:
+    return f"docs/runbook.md#{runbook}"

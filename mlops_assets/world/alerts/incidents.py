@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -25,6 +26,8 @@ from mlops_assets.world.files.state_files import read_state_by
 
 logger = logging.getLogger("mlops.alerts")
 
+MOST_SECONDS = 20.0
+"""After which no other message is sent in the same call: Dagster gives up a tick of 60 s."""
 REPEATED = "This may be a repetition: the process was killed while it was sending this.\n\n"
 
 
@@ -65,12 +68,15 @@ class Incidents:
         """Send what waits, oldest first; how many messages have gone to all of their channels.
 
         One process sends at a time; another one's call returns at once. What a channel refuses is tried again with the
-        next call, for a day.
+        next call, for a day. After `MOST_SECONDS` the next call goes on.
         """
+        sent, until = 0, time.monotonic() + MOST_SECONDS
         with alone(self.root / ".incidents.sending.lock", wait=False) as mine:
-            if not mine:
-                return 0
-            return sum(self._deliver(message, channels) for message in self.state().outbox)
+            for message in self.state().outbox if mine else ():
+                sent += self._deliver(message, channels)
+                if time.monotonic() > until:
+                    break
+        return sent
 
     def _deliver(self, message: Message, channels: Channels) -> bool:
         routes = channels.routes(message.severity)

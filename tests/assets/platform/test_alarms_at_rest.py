@@ -161,6 +161,18 @@ def test_the_alarm_of_a_model_that_is_no_longer_declared_is_over(fleet: Fleet) -
     assert fleet.looked == [FIRST]
 
 
+def test_what_could_not_be_decided_on_a_model_ends_with_it(fleet: Fleet) -> None:
+    for name in (FIRST, SECOND):
+        key = f"undecided/{name}/training_set"
+        fleet.alerts.send(
+            incident=key, happened="KeyError", did="Nothing.", do="Look.", runbook="nothing-decided", key=key
+        )
+    fleet.tick()
+    fleet.declared.pop(FIRST)
+    fleet.tick()
+    assert [each.key for each in fleet.alerts.incidents.state().open] == [f"undecided/{SECOND}/training_set"]
+
+
 def test_a_broken_record_is_an_alarm_of_that_model_until_it_is_restored(fleet: Fleet) -> None:
     fleet.propose(FIRST)
     fleet.propose(SECOND)
