@@ -9,6 +9,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -128,6 +129,17 @@ def drifting_home(champion_home: Home, shared_folder: Path) -> Home:
         watch_until_drift(copy_home(champion_home, home.root))
 
     return build_once(shared_folder / "drifting", build)
+
+
+@pytest.fixture(scope="session")
+def app_in_this_process() -> Iterator[None]:
+    """The service's application does not tune the process, which is not its own: 0.5 to 1.7 s of CPU at each start.
+
+    `gc.collect` looks through all that the tests have loaded. The service as a process of its own tunes itself.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mlops_assets.serving.app.short_pauses", nullcontext)
+        yield
 
 
 @pytest.fixture

@@ -101,6 +101,11 @@ def bring_online(home: Home, flight: str = "f0", carrier: str = "UA") -> None:
         store.write_to_online_store(view, pd.DataFrame([row]))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_tuning(app_in_this_process: None) -> None:
+    """Of all tests here."""
+
+
 @pytest.fixture(scope="session")
 def served_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """Two versions of one model, the first is champion; not to be changed."""
