@@ -9,7 +9,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -31,6 +30,7 @@ from mlops_assets.world.mlflow import registry as registry_module
 from mlops_assets.world.mlflow.registry import Registry
 from mlops_assets.world.mlflow.store import artifact_location, open_client
 from mlops_assets.world.platform import Platform
+from tests import forked
 from tests.real_slice import copy_home, working_in
 
 ROOT = Path(__file__).parents[2]
@@ -145,7 +145,7 @@ class Running:
     environment: Mapping[str, str] = field(default_factory=dict)
     options: tuple[str, ...] = ()
     port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
+    process: forked.Forked | None = None
 
     @property
     def address(self) -> str:
@@ -156,15 +156,15 @@ class Running:
         return self.home.root / "serve.log"
 
     def start(self) -> None:
-        command = [sys.executable, "-c", "from mlops_assets.cli import app; app()", "--home", str(self.home.root)]
+        words = ["--home", str(self.home.root), "serve", "--port", str(self.port), "--flush", "0.5", *self.options]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*command, "serve", "--port", str(self.port), "--flush", "0.5", *self.options],
-                cwd=ROOT,
-                env={**os.environ, **self.environment},
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
+            self.process = forked.start(
+                "from mlops_assets.cli import app; app()",
+                *words,
+                place=ROOT,
+                environment={**os.environ, **self.environment},
+                out=log,
+                error=log,
             )
         deadline = time.monotonic() + 120
         while True:
