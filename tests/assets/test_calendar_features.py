@@ -37,7 +37,7 @@ def newest(world: World) -> tuple[DriftSummary, pd.DataFrame]:
     return summary, pd.read_parquet(folder / "features.parquet").set_index("feature")
 
 
-@pytest.mark.parametrize("window", ["day", "6h"])
+@pytest.mark.parametrize("window", ["day", "12h"])
 def test_a_weekday_is_no_news_in_a_window_of_a_day_or_less(world: World, window: str) -> None:
     entries = [{"drift": {"psi": 0.2, "features": [WEEKDAY]}}, {"drift": {"psi": 0.2}}]
     short = watched(world.with_settings(monitoring={"window": window, "slices": []}, retrain=agreed(*entries)))

@@ -49,6 +49,10 @@ def test_by_agreement_a_schedule_ships_without_judgement_and_says_so(world: Worl
     assert later.aliases() == {"champion": 2, "previous": 1}
     verdict = later.platform.record(later.model.name, "evaluation")["verdict"]
     assert (verdict["promote"], verdict["judged"]) == (True, False)
+    # The twin that is held against guessing has not seen those rows.
+    prepared = later.platform.record(later.model.name, "training_set")
+    assert prepared["last_event"] < prepared["gate_start"] < COLD_START.isoformat()
+    assert prepared["unjudged"]["why"].startswith("no 3 days of matured labels")
     # Older rows say whether it is better than guessing, and like its twin; slices are compared with the champion.
     assert [rule["name"] for rule in verdict["rules"]] == ["beats_champion", "beats_baseline", "twin_agrees"]
     # Later windows are held against what it reached there.
@@ -62,14 +66,6 @@ def test_by_agreement_a_schedule_ships_without_judgement_and_says_so(world: Worl
     assert "not judged against the champion" in told
     # Two days later the same rule asks again, and no sooner.
     assert later.tick().runs == ()
-
-
-def test_the_twin_that_is_held_against_guessing_has_not_seen_those_rows(world: World) -> None:
-    later = after_two_days(world, gate=SHIP)
-    later.tick()
-    prepared = later.platform.record(later.model.name, "training_set")
-    assert prepared["last_event"] < prepared["gate_start"] < COLD_START.isoformat()
-    assert prepared["unjudged"]["why"].startswith("no 3 days of matured labels")
 
 
 def test_a_drift_trigger_ships_as_well(world: World) -> None:

@@ -15,6 +15,8 @@ from mlops_assets.serving.log.drain import Drain
 from mlops_assets.serving.rehearsal.in_process import serving
 from tests.real_slice import World
 
+pytestmark = pytest.mark.usefixtures("app_in_this_process")
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize(

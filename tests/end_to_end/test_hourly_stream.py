@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from mlops_assets.onboarding.projects.new_project import make
+from tests import forked
 from tests.checkout import CHECKOUT
 from tests.hourly_stream import TODAY
 
@@ -18,19 +17,14 @@ from tests.hourly_stream import TODAY
 @pytest.mark.slow
 def test_an_hour_that_has_moved_starts_a_candidate_on_its_day(tmp_path: Path) -> None:
     project, out = make("shop", tmp_path), tmp_path / "lived.json"
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.hourly_stream", str(out)],
-        cwd=CHECKOUT,
-        env={
-            **os.environ,
-            "PYTHONPATH": str(CHECKOUT),
-            "MLOPS_PROJECT": str(project),
-            "MLOPS_HOME": str(tmp_path / "home"),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(CHECKOUT),
+        "MLOPS_PROJECT": str(project),
+        "MLOPS_HOME": str(tmp_path / "home"),
+    }
+    live = "import runpy; runpy.run_module('tests.hourly_stream', run_name='__main__')"
+    done = forked.run(live, str(out), place=CHECKOUT, environment=environment)
     assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
     lived = json.loads(out.read_text(encoding="utf-8"))
     assert lived["first"] == 1

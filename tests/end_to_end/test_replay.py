@@ -28,6 +28,7 @@ from tests.real_slice import build_once, copy_tree
 
 MODEL = "arrival_delay"
 START, END = date(2013, 2, 11), date(2013, 2, 25)
+FIRST = date(2013, 1, 14)
 FAITHFUL_END = date(2013, 2, 18)
 BAD_DAY = date(2013, 2, 21)
 SETTINGS = ReplaySettings(model=MODEL, start=START, end=END, every="week", trials=1)
@@ -65,10 +66,10 @@ def forking() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def parent(shared_folder: Path) -> Home:
-    """A home with landed files and nothing else: every second flight; one day has no rows."""
+    """A home with landed files and nothing else: every second flight of six weeks; one day has no rows."""
 
     def build(home: Home) -> None:
-        land(home.prepare().landing, END)
+        land(home.prepare().landing, END, FIRST)
         for file in (home.landing / "flights").iterdir():
             header, *lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
             kept = [] if file.stem.endswith(str(BAD_DAY)) else lines[::2]

@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from tests import forked
 from tests.checkout import CHECKOUT
 
 PARTS = ("mlops_assets", "dbt_project", "feature_repo", "pyproject.toml", "workspace.yaml")
@@ -44,19 +44,15 @@ class Project:
 
     def mlops(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run `mlops` here."""
-        run = subprocess.run(
-            [sys.executable, "-c", "from mlops_assets.cli import app; app()", *arguments],
-            cwd=self.root,
-            env={
-                **os.environ,
-                "PYTHONPATH": str(self.root),
-                "MLOPS_PROJECT": str(self.root),
-                "MLOPS_HOME": str(self.home),
-                "COLUMNS": "200",
-            },
-            capture_output=True,
-            text=True,
-            check=False,
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(self.root),
+            "MLOPS_PROJECT": str(self.root),
+            "MLOPS_HOME": str(self.home),
+            "COLUMNS": "200",
+        }
+        run = forked.run(
+            "from mlops_assets.cli import app; app()", *arguments, place=self.root, environment=environment
         )
         assert not check or run.returncode == 0, f"{run.stdout}\n{run.stderr}"
         return run

@@ -288,7 +288,7 @@ def test_odd_names_live_through_a_replay(tmp_path: Path) -> None:
     table.to_parquet(tmp_path / "odd.parquet", index=False)
     said = project.mlops("new-model", "churn", "--from", str(tmp_path / "odd.parquet"), "--entity", "plan")
     assert "\x1b]" not in said.stdout
-    project.mlops("replay", "churn", "--trials", "1", "--start", "2023-01-22")
+    project.mlops("replay", "churn", "--trials", "1", "--start", "2023-01-23")
     told = json.loads((project.home / "reports" / "churn" / "replay.json").read_text(encoding="utf-8"))
     assert told["summary"]["auto"] > 0.6
     (home,) = (project.home / "replays").iterdir()

@@ -182,40 +182,60 @@ def test_a_category_that_reads_like_a_missing_value_is_offered_as_one(word: str,
     assert "is a category to the model: if it means missing" in said
 
 
-@pytest.mark.parametrize("word", ["NONE", "none", "na", "Na", "[NULL]", "(null)", "<none>"])
-@pytest.mark.parametrize("flags", [("yes", "no"), ("true", "false"), ("0", "1"), ("Y", "N")])
-@pytest.mark.parametrize("name", ["flag", "y"])
+FLAGS = [("yes", "no"), ("true", "false"), ("True", "False"), ("Y", "N"), ("0", "1")]
+SPELLINGS = ["NONE", "none", "na", "Na", "[NULL]", "(null)", "<none>"]
+UNKNOWN = ["unknown", "Unknown", "U", "unk", "don't know", "unbekannt", "-999", "-1", "9", "99.9"]
+
+
+def beside(flags: tuple[str, str], words: list[str], folder: Path) -> tuple[Asked, pd.DataFrame]:
+    """A table with a column a word, in which that stands beside two answers: a single one is the label."""
+    rng = np.random.default_rng(5)
+    numbers = {"at": pd.date_range("2024-01-01", periods=ROWS, freq="h"), "x": rng.normal(size=ROWS)}
+    texts = {f"c{n}": rng.choice([*flags, word], ROWS, p=[0.48, 0.48, 0.04]) for n, word in enumerate(words)}
+    rows = pd.DataFrame({**numbers, **texts, "y": np.arange(ROWS) * 7 % 3 % 2})
+    rows.to_csv(folder / "t.csv", index=False)
+    return Asked("t", str(folder / "t.csv"), label="c0" if len(words) == 1 else "y"), rows
+
+
+def offered(plan: Plan, name: str) -> str:
+    (said,) = [each for each in plan.warnings if each.startswith(f"{name} is ")]
+    return said
+
+
+CASES = [(flags, [word]) for flags in FLAGS for word in SPELLINGS if flags != ("True", "False")]
+CASES += [(flags, SPELLINGS) for flags in FLAGS if flags != ("True", "False")]
+
+
+@pytest.mark.parametrize(("flags", "words"), CASES)
 def test_other_capitals_and_brackets_of_a_missing_value_are_offered_beside_a_flag(
-    name: str, flags: tuple[str, str], word: str, tmp_path: Path
+    flags: tuple[str, str], words: list[str], tmp_path: Path
 ) -> None:
-    """Of a feature and of a label; where 0 and 1 are most, it is said of a text among numbers."""
-    rng = np.random.default_rng(5)
-    days = pd.date_range("2024-01-01", periods=ROWS, freq="h")
-    cells = rng.choice([*flags, word], ROWS, p=[0.48, 0.48, 0.04])
-    pd.DataFrame({"at": days, "x": rng.normal(size=ROWS), name: cells}).to_csv(tmp_path / "t.csv", index=False)
-    warnings = make_plan(Asked("t", str(tmp_path / "t.csv"), label="y" if name == "y" else None)).warnings
-    (said,) = [each for each in warnings if each.startswith(f"{name} is ")]
-    assert f"{name}={word}" in said
+    """Of a label and of features; where 0 and 1 are most, it is said of a text among numbers."""
+    plan = make_plan(beside(flags, words, tmp_path)[0])
+    for number, word in enumerate(words):
+        assert f"c{number}={word}" in offered(plan, f"c{number}")
 
 
-@pytest.mark.parametrize(
-    "word", ["unknown", "Unknown", "U", "unk", "don't know", "unbekannt", "-999", "-1", "9", "99.9"]
-)
-@pytest.mark.parametrize("flags", [("yes", "no"), ("true", "false"), ("True", "False"), ("Y", "N")])
-@pytest.mark.parametrize("name", ["flag", "y"])
+CASES = [(flags, words) for flags in FLAGS[:4] for words in [*([word] for word in UNKNOWN), UNKNOWN]]
+
+
+@pytest.mark.parametrize(("flags", "words"), CASES)
 def test_what_is_known_of_nobody_is_offered_beside_a_flag_and_the_remedy_makes_it_one(
-    name: str, flags: tuple[str, str], word: str, tmp_path: Path
+    flags: tuple[str, str], words: list[str], tmp_path: Path
 ) -> None:
-    rng = np.random.default_rng(5)
-    cells = rng.choice([*flags, word], ROWS, p=[0.48, 0.48, 0.04])
-    first, days = int(np.flatnonzero(cells == word)[0]) + 1, pd.date_range("2024-01-01", periods=ROWS, freq="h")
-    pd.DataFrame({"at": days, "x": rng.normal(size=ROWS), name: cells}).to_csv(tmp_path / "t.csv", index=False)
-    asked = Asked("t", str(tmp_path / "t.csv"), label="y" if name == "y" else None)
-    (said,) = [each for each in make_plan(asked).warnings if each.startswith(f"{name} is ")]
-    assert f"in row {first} of t.csv (line {first + 1})" in said
-    _, option = shlex.split(said.partition("say so: `")[2].removesuffix("`."))
-    facts = make_plan(replace(asked, missing=(option,))).table.facts[name]
-    assert (facts.dtype, facts.missing) == ("BOOLEAN", int((cells == word).sum()))
+    """Of a label and of features."""
+    asked, rows = beside(flags, words, tmp_path)
+    plan, options = make_plan(asked), []
+    for number, word in enumerate(words):
+        first = int(np.flatnonzero(rows[f"c{number}"] == word)[0]) + 1
+        said = offered(plan, f"c{number}")
+        assert f"in row {first} of t.csv (line {first + 1})" in said
+        _, option = shlex.split(said.partition("say so: `")[2].removesuffix("`."))
+        options.append(option)
+    table = make_plan(replace(asked, missing=tuple(options))).table
+    for number, word in enumerate(words):
+        facts = table.facts[f"c{number}"]
+        assert (facts.dtype, facts.missing) == ("BOOLEAN", int((rows[f"c{number}"] == word).sum()))
 
 
 def test_several_of_them_are_said_in_one_sentence(tmp_path: Path) -> None:

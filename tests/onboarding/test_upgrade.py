@@ -11,7 +11,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import tomllib
 from functools import partial
 from pathlib import Path
@@ -23,6 +22,7 @@ from mlops_assets.onboarding.projects import upgrade
 from mlops_assets.onboarding.projects.new_project import TEMPLATES, files, make
 from mlops_assets.onboarding.projects.upgrade import NEEDED, OPTIONAL, UpgradePart, apply, examine
 from mlops_assets.world.project import OtherSettings, Project
+from tests import forked
 from tests.onboarding.tables import churn
 
 MODEL = """# Ours.
@@ -66,10 +66,7 @@ def everything(root: Path) -> dict[str, bytes]:
 
 def python(root: Path, code: str, *words: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLOPS_", "DAGSTER_"))}
-    return subprocess.run(
-        [sys.executable, "-c", code, *words],
-        cwd=root, env=kept | {"COLUMNS": "400"}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    return forked.run(code, *words, place=root, environment=kept | {"COLUMNS": "400"})
 
 
 def mlops(root: Path, *words: str) -> subprocess.CompletedProcess[str]:

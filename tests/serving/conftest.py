@@ -9,7 +9,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -31,6 +30,7 @@ from mlops_assets.world.mlflow import registry as registry_module
 from mlops_assets.world.mlflow.registry import Registry
 from mlops_assets.world.mlflow.store import artifact_location, open_client
 from mlops_assets.world.platform import Platform
+from tests import forked
 from tests.real_slice import copy_home, working_in
 
 ROOT = Path(__file__).parents[2]
@@ -101,6 +101,11 @@ def bring_online(home: Home, flight: str = "f0", carrier: str = "UA") -> None:
         store.write_to_online_store(view, pd.DataFrame([row]))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_tuning(app_in_this_process: None) -> None:
+    """Of all tests here."""
+
+
 @pytest.fixture(scope="session")
 def served_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """Two versions of one model, the first is champion; not to be changed."""
@@ -140,7 +145,7 @@ class Running:
     environment: Mapping[str, str] = field(default_factory=dict)
     options: tuple[str, ...] = ()
     port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
+    process: forked.Forked | None = None
 
     @property
     def address(self) -> str:
@@ -151,15 +156,15 @@ class Running:
         return self.home.root / "serve.log"
 
     def start(self) -> None:
-        command = [sys.executable, "-c", "from mlops_assets.cli import app; app()", "--home", str(self.home.root)]
+        words = ["--home", str(self.home.root), "serve", "--port", str(self.port), "--flush", "0.5", *self.options]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*command, "serve", "--port", str(self.port), "--flush", "0.5", *self.options],
-                cwd=ROOT,
-                env={**os.environ, **self.environment},
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
+            self.process = forked.start(
+                "from mlops_assets.cli import app; app()",
+                *words,
+                place=ROOT,
+                environment={**os.environ, **self.environment},
+                out=log,
+                error=log,
             )
         deadline = time.monotonic() + 120
         while True:

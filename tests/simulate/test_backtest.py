@@ -48,7 +48,7 @@ def test_the_past_is_read_once_and_nothing_is_written(here: World) -> None:
     before = on_disk(here)
     history = past(here.platform, here.model, rows=3_000)
     assert (len(history.rows.y), len(history.windows)) == (3_000, 8)
-    assert history.known > 40_000
+    assert history.known > 20_000
     assert history.first == 2
     assert history.recipe_of == "version 1, the champion"
     assert set(history.rows.x) == set(history.recipe.names)
@@ -73,8 +73,8 @@ def test_the_past_is_read_once_and_nothing_is_written(here: World) -> None:
 def test_too_little_past_says_what_to_do(here: World) -> None:
     with pytest.raises(CannotJudge, match=r"none is left to live through. Land more history, shorten monitoring"):
         past(here.platform, here.model, rows=3_000, first=8)
-    many = here.with_settings(training={"min_rows": 20_000})
-    with pytest.raises(CannotJudge, match=r"rows of the first 1 can be .* and 20,000 are needed. Set --first 4 or"):
+    many = here.with_settings(training={"min_rows": 10_000})
+    with pytest.raises(CannotJudge, match=r"rows of the first 1 can be .* and 10,000 are needed. Set --first 4 or"):
         past(many.platform, many.model, rows=3_000, first=1)
     long = here.model.model_copy(update={"monitoring": here.model.monitoring.model_copy(update={"window": "80d"})})
     with pytest.raises(CannotJudge, match="no monitoring window with labels has closed"):

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -28,6 +27,7 @@ from mlops_assets.world.landed import sources as landed
 from mlops_assets.world.landed.partitions import TakenRecord
 from mlops_assets.world.landed.sources import DEFS, Sources
 from mlops_assets.world.platform import Platform
+from tests import forked
 from tests.checkout import CHECKOUT
 
 PLANES = (DEFS / "planes" / "defs.yaml").read_text()
@@ -259,7 +259,7 @@ def loaded(checkout: Path, home: Path) -> subprocess.CompletedProcess[str]:
         "print({k.to_user_string(): a.owners_by_key[k] for k, a in repo.assets_defs_by_key.items() if a.owners_by_key})"
     )
     env = {**os.environ, "PYTHONPATH": str(checkout), "MLOPS_PROJECT": str(checkout), "MLOPS_HOME": str(home)}
-    done = subprocess.run([sys.executable, "-c", code], cwd=checkout, env=env, capture_output=True, text=True)
+    done = forked.run(code, place=checkout, environment=env)
     assert done.returncode == 0, done.stderr[-2_000:]
     return done
 

@@ -80,7 +80,7 @@ def test_a_training_set_knows_nothing_of_the_gate_window(reading: World) -> None
     assert (gate.start, gate.end) == (moment(1), moment(15))  # 14 days that end where 95 % of the labels are known
     rows = data(reading).events(as_of=gate.start)
     wanted = rows[rows[AVAILABLE_AT] < pd.Timestamp(gate.start)]
-    assert len(wanted) > 20_000
+    assert len(wanted) > 10_000
     assert not gate.contains(wanted[EVENT_TIME]).any()
 
 

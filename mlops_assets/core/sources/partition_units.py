@@ -22,6 +22,7 @@ from mlops_assets.core.sources.partition_scale import (
     deviation,
     distances,
     means,
+    median,
     parts,
     put_back,
     put_part_back,
@@ -216,7 +217,7 @@ class _Look:
             # A level that wanders comes there by steps; a unit changes at once.
             step, steps = _along(here - every[-1], back - every[-1], every[n:] - every[:-n], width)
             way, ways = _along(here, back, days, width)
-            at_once = np.maximum(STEP * np.abs(steps).max(axis=0), AT_ONCE * (way - np.median(ways, axis=0)))
+            at_once = np.maximum(STEP * np.abs(steps).max(axis=0), AT_ONCE * (way - median(ways)))
             among &= (step > at_once) & self._is_each(backs, n)
         return self._likeliest(np.flatnonzero(among), back, n)
 
@@ -319,7 +320,7 @@ class _Look:
         # Weekdays that differ count here: it may be any of them.
         width = np.maximum(self._width(n), days.std(axis=0) / np.sqrt(n))
         part = 0 if self.is_log else 1
-        way = here[part] - np.median(days[:, part])
+        way = here[part] - median(days[:, part])
         factor, low, high = np.exp([way, way - SURE * width[part], way + SURE * width[part]])
         return float(factor), float(low), float(high)
 
@@ -336,7 +337,7 @@ class _Look:
         """Those that put the days among others, ordered by how near to where most of the newest lie."""
         if not among.size:
             return among
-        recent = np.median(self._days(n)[-MIN_PAST:], axis=0)[None]
+        recent = median(self._days(n)[-MIN_PAST:])[None]
         return among[np.argsort(distances(back[among], recent, self._width(n)))]
 
     def _back(self, shape: ColumnShape) -> Array:

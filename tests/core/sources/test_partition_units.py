@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from mlops_assets.core.sources.partition_faults import changes, refused_shape
-from mlops_assets.core.sources.partition_profile import Shape, column_shape
+from mlops_assets.core.sources.partition_profile import RUN, Shape, column_shape
+from mlops_assets.core.sources.partition_scale import means, median
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 KINDS: dict[str, Draw] = {
@@ -274,3 +275,17 @@ def test_what_was_refused_comes_back_from_its_text() -> None:
     one = shape(np.arange(1.0, 60.0))
     for kept in (one.refused({"x": ("by a factor of 100",)}), one.let_in()):
         assert Shape.from_json(kept.to_json()) == kept
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_means_and_medians_of_days_are_numpys_to_the_bit(seed: int) -> None:
+    """Of up to a quarter of days, with and without numbers that are none or without end."""
+    rng = np.random.default_rng(seed)
+    days = rng.normal(size=(int(rng.integers(RUN, 92)), 4)) * 10.0 ** rng.integers(-8, 8)
+    if seed % 2:
+        days[rng.random(days.shape) < 0.05] = rng.choice([np.nan, np.inf])
+    assert np.array_equal(median(days), np.median(days, axis=0), equal_nan=True)
+    assert np.array_equal(median(days[:, 0]), np.median(days[:, 0]), equal_nan=True)
+    for n in range(1, RUN + 1):
+        windows = np.lib.stride_tricks.sliding_window_view(days, n, axis=0)
+        assert np.array_equal(means(days, n), windows.mean(axis=-1), equal_nan=True)

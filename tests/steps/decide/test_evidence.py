@@ -174,26 +174,26 @@ def test_young_data_say_what_they_wait_for(new_world: NewWorld) -> None:
 def test_a_training_window_that_never_holds_enough_is_named_with_what_to_change(
     request: pytest.FixtureRequest, is_first: bool
 ) -> None:
-    """Some nine hundred flights a day: seven days hold a third of 20,000, however long is waited."""
+    """Some 450 flights a day: seven days hold a third of 10,000, however long is waited."""
     if is_first:
         world = request.getfixturevalue("new_world")()
         world.at(date(2013, 2, 20))
     else:
         world = request.getfixturevalue("drifting")
         world.platform.ledger.record.note(world.model.name, Request, reason="new features", by="me")
-    each = world.with_settings(training={"window": "rolling: 7d", "min_rows": 20_000})
+    each = world.with_settings(training={"window": "rolling: 7d", "min_rows": 10_000})
     decision, evidence, _ = consider(each.platform, each.model)
     (text,) = evidence.cannot_judge
     assert (decision.action, text in decision.reasons) == ("cannot_judge", True)
     found = re.search(r"at ([\d,]+) a day training.window \(rolling: 7d\) holds about ([\d,]+)\.", text)
     assert found, text
     pace, holds = (int(number.replace(",", "")) for number in found.groups())
-    assert 800 < pace < 1_000
+    assert 400 < pace < 500
     # Of the newest hours a few labels are still to come.
     assert 6.8 * pace < holds <= 7 * pace
     days = re.search(r"Name a training.window of about (\d+) days, or lower training.min_rows to ([\d,]+)\.", text)
     assert days, text
-    assert abs(int(days[1]) - 20_000 / pace) <= 2
+    assert abs(int(days[1]) - 10_000 / pace) <= 2
     assert "by about" not in text
     fewer = world.with_settings(training={"window": "rolling: 7d", "min_rows": holds * 9 // 10})
     assert consider(fewer.platform, fewer.model)[1].cannot_judge == ()
@@ -305,8 +305,8 @@ def test_a_leader_of_too_few_rows_before_the_judged_days_says_how_many_more(
     assert found, told
     gate = training_scope.scope(drifting.platform, drifting.model, as_of=drifting.platform.now(drifting.model)).gate
     start = drifting.platform.data(drifting.model).day(gate.start)
-    # At some nine hundred flights a day, 500 rows take one day from the break on; their labels are known within one.
-    assert int(found[1]) == (day - start).days + 2
+    # At some 450 flights a day, 500 rows take two days from the break on; their labels are known within one.
+    assert int(found[1]) == (day - start).days + 3
     assert "Lower training.min_rows, or name a longer training.window" not in told
 
 

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.slow
 QUICK = {"rows": 2_000, "rounds": 10, "refits": ("expanding", "4")}
 
 
-TURNED = date(2013, 2, 27)
+TURNED = date(2013, 2, 26)
 RECORD = ("01-28..2013-02-03", "02-04..2013-02-10", "02-11..2013-02-17")
 
 
@@ -92,7 +92,7 @@ def test_each_matured_week_is_looked_at_once_and_becomes_evidence(quick: World) 
     assert newest.newest.start == newest.end - timedelta(days=8)
     assert (newest.daily[0][0], len(newest.daily)) == ("2013-02-24", 8)
     # Of the first week after its fit, the champion knew that day but for its last labels.
-    assert looked.looks[-2].daily[0][1] < 0.05 * looked.looks[-2].daily[1][1]
+    assert looked.looks[-2].daily[0][1] < 0.06 * looked.looks[-2].daily[1][1]
 
 
 def test_looks_may_be_judged_by_entity(quick: World) -> None:
@@ -217,7 +217,7 @@ def test_a_plan_reads_the_looks_once(looked_at: tuple[World, NewLooks], monkeypa
 
 
 def turn_round(world: World) -> None:
-    """From a day on, five days before the newest window ends, what was late is on time."""
+    """From a day on, six days before the newest window ends, what was late is on time."""
     lake = world.platform.lake
     for day, path in lake.partitions("labels", world.model.label.model).items():
         if day >= TURNED:
@@ -226,7 +226,7 @@ def turn_round(world: World) -> None:
 
 
 def test_what_changed_among_the_newest_days_is_judged_in_turns(quick: World) -> None:
-    """The relation turns round five days before the newest window ends: no fit on what was before them knows it."""
+    """The relation turns round six days before the newest window ends: no fit on what was before them knows it."""
     turn_round(quick)
     # The loss of a day is its own; by a ranking, what is ranked among it is worse before the change as well.
     world = quickly(quick.with_settings(metric="log_loss", retrain={"min_gain": 0.0}))

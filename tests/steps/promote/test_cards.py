@@ -50,7 +50,7 @@ def test_a_promoted_version_has_a_card_that_its_materialization_names(champion_h
 def test_a_rejected_version_has_one_too_with_the_slices_that_were_too_small(drifting: World) -> None:
     by = replace(drifting.model.monitoring.performance, blocks="carrier")
     world = drifting.with_settings(
-        training={"max_rounds": 1}, gate={"slice_min_rows": 4_000}, monitoring={"performance": by}
+        training={"max_rounds": 1}, gate={"slice_min_rows": 2_000}, monitoring={"performance": by}
     )
     world.tick()
     assert world.ledger("rejection", "promotion")[-1]["kind"] == "rejection"
@@ -62,7 +62,7 @@ def test_a_rejected_version_has_one_too_with_the_slices_that_were_too_small(drif
     assert (
         world.platform.registry.version("flight_delay", 2).tags["judged_sha256"] in text
     )  # the file that is registered
-    assert "Slices with fewer than 4,000 labelled rows were not judged: origin=LGA (3," in text
+    assert "Slices with fewer than 2,000 labelled rows were not judged: origin=LGA (1," in text
     # Its intervals are the gate's: by carrier, as the YAML says, in every table.
     assert "All rows of one carrier counts as one observation" in text
     assert text.count("| blocks") == 3

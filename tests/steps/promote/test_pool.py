@@ -23,7 +23,7 @@ from mlops_assets.steps.promote.pool import follow, is_pooled
 from mlops_assets.world.home import Home
 from mlops_assets.world.model_data import LABEL
 from mlops_assets.world.platform import GATE_VALUE, POOLED, Platform
-from tests.real_slice import COLD_START, WEEKS, World, copy_home, small, working_in
+from tests.real_slice import COLD_START, WEEKS, World, build_once, copy_home, small, working_in
 
 
 def fleet_of(home: Home, **changes: Any) -> dict[str, Any]:
@@ -37,15 +37,25 @@ def member_of(home: Home, value: str, **changes: Any) -> MemberSettings:
     return MemberSettings.model_validate(member_fields(fleet_of(home, **changes), value, f"delay_{value.lower()}"))
 
 
+@pytest.fixture(scope="module")
+def pool_home(slice_home: Home, shared_folder: Path) -> Home:
+    """A home with the pooled model of a fleet as its only champion; not to be changed."""
+
+    def build(home: Home) -> None:
+        with working_in(copy_home(slice_home, home.root)):
+            world = World(home, FleetSettings.model_validate(fleet_of(home)))
+            world.at(COLD_START)
+            world.tick()
+
+    return build_once(shared_folder / "pool", build)
+
+
 @pytest.fixture
-def pool(slice_home: Home, tmp_path: Path) -> Iterator[World]:
-    """A home with the pooled model of a fleet as its only champion."""
+def pool(pool_home: Home, tmp_path: Path) -> Iterator[World]:
+    """A copy of it, free to be changed."""
     with working_in(Home(tmp_path / "home")) as home:
-        copy_home(slice_home, home.root)
-        world = World(home, FleetSettings.model_validate(fleet_of(home)))
-        world.at(COLD_START)
-        world.tick()
-        yield world
+        copy_home(pool_home, home.root)
+        yield World(home, FleetSettings.model_validate(fleet_of(home)))
 
 
 def test_a_member_begins_as_the_pooled_model_by_its_own_rows(pool: World) -> None:

@@ -44,7 +44,7 @@ def of_classes(model: ModelSettings) -> ModelSettings:
 
 
 def in_three(rows: pd.DataFrame) -> pd.DataFrame:
-    code = np.where(rows["is_late"] == 1, 2.0, np.where(rows.index % 3 == 0, 1.0, 0.0))
+    code = np.where(rows["is_late"] == 1, 2.0, np.where(rows.index % 3 == 1, 1.0, 0.0))
     return rows.assign(is_late=np.where(rows["is_late"].isna(), np.nan, code))
 
 

@@ -145,7 +145,7 @@ def test_labels_that_were_withdrawn_are_told_and_a_rewritten_file_is_not(driftin
     change_labels(drifting, date(2013, 2, 26), unlabelled)
     watched(drifting)
     (entry,) = drifting.ledger("restatement")
-    assert "0 of 6,254 labels were restated and" in entry["reason"]
+    assert "0 of 3,123 labels were restated and" in entry["reason"]
     assert "withdrawn" in entry["reason"]
 
 
