@@ -6,6 +6,7 @@ the online store (`completing`), what is written (`records`).
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import time
@@ -14,11 +15,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 
 from mlops_assets.core.models.row_scoring import LONGEST_TEXT, why_not
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.settings_fleet import MemberSettings
-from mlops_assets.serving.engine.alias_watch import Watcher
 from mlops_assets.serving.engine.arms import Arm, Arms, CannotServe, Contract
 from mlops_assets.serving.engine.batching import Together
 from mlops_assets.serving.engine.completing import Completed, completed, is_complete
@@ -32,10 +34,15 @@ from mlops_assets.serving.errors import NoModel, Refused
 from mlops_assets.serving.http.forms import WholeRow
 from mlops_assets.serving.log.records import Answer, LoggedRow, line, record, whole_line
 from mlops_assets.serving.log.spool import Spool
+from mlops_assets.serving.models.alias_watch import Watcher
 from mlops_assets.world.model_data import EVENT_TIME
 
 logger = logging.getLogger("mlops.serving")
 
+LOADS_AT_ONCE = 2
+"""Models that are loaded at the same time for requests that wait: a load is work for the processor."""
+NAMED = 20
+"""So many models a message names."""
 INLINE_ROWS = 16
 """So many rows are scored on the event loop; a thread would cost more than it frees."""
 EARLIEST, LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
@@ -57,23 +64,57 @@ class Service:
     ) -> None:
         self._now = now
         self.contracts, self.watcher, self.lookup, self.spool, self.health = contracts, watcher, lookup, spool, health
+        self.models = watcher.models
+        self._loading: dict[str, asyncio.Future[Arms]] = {}
+        self._loaders: CapacityLimiter | None = None
         self.tally = tally
         self.seen = AnswersSeen(lambda model: now(contracts[model].settings))
         self.shadow = Shadow(self._score_shadow)
         self.together = Together()
 
     def arms(self, model: str) -> Arms:
-        """Who answers for a model.
+        """Who answers for a model; what is not in memory is loaded, so this is not for the event loop.
 
         Raises:
             NoModel: there is no such model.
-            CannotServe: it has no champion yet.
+            CannotServe: it has no champion, or none that can be loaded.
         """
-        arms = self.watcher.snapshot.get(model)
+        arms = self.models.at_hand(model)
         if arms is not None:
             return arms
+        self._require_champion(model)
+        return self.models.arms(model)
+
+    async def arms_loaded(self, model: str) -> Arms:
+        """The same for the event loop: what is not in memory is loaded in a thread, once for all who wait for it."""
+        arms = self.models.at_hand(model)
+        if arms is not None:
+            return arms
+        self._require_champion(model)
+        self.models.require_loadable(model)
+        if (loading := self._loading.get(model)) is None:
+            loading = self._loading[model] = asyncio.ensure_future(self._in_thread(model))
+            loading.add_done_callback(lambda done: self._loaded(model, done))
+        # Shielded: who runs out of time leaves the others waiting.
+        return await asyncio.shield(loading)
+
+    async def _in_thread(self, model: str) -> Arms:
+        if self._loaders is None:
+            self._loaders = CapacityLimiter(LOADS_AT_ONCE)
+        return await run_sync(self.models.arms, model, limiter=self._loaders)
+
+    def _loaded(self, model: str, done: asyncio.Future[Arms]) -> None:
+        self._loading.pop(model, None)
+        if not done.cancelled():
+            done.exception()  # asyncio would say of one that nobody waits for any more that it was never retrieved
+
+    def _require_champion(self, model: str) -> None:
+        if model in self.models.appointed:
+            return
         if model not in self.contracts:
-            raise NoModel(f"there is no model {model[:100]!r}; there are: {', '.join(self.contracts)}")
+            named = list(self.contracts)
+            more = f" and {len(named) - NAMED:,} more (GET /models)" if len(named) > NAMED else ""
+            raise NoModel(f"there is no model {model[:100]!r}; there are: {', '.join(named[:NAMED])}{more}")
         settings = self.contracts[model].settings
         if isinstance(settings, MemberSettings):
             raise CannotServe(

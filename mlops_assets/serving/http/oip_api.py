@@ -146,31 +146,31 @@ def router(service: Service, limits: Limits) -> APIRouter:
     @api.get("/health/ready")
     async def ready() -> Response:
         """Whether any model can be asked; /readyz says more."""
-        is_ready = bool(service.watcher.snapshot)
+        is_ready = bool(service.models.answering)
         return reply({"ready": True}) if is_ready else problem(503, "no model is in service; see /readyz")
 
     @api.get("/models/{model}", response_model=ModelMetadata)
     async def metadata(model: ModelName) -> Response:
         """What a model takes and gives."""
-        return reply(_metadata(service.arms(model)))
+        return reply(_metadata(await service.arms_loaded(model)))
 
     @api.get("/models/{model}/ready")
     async def model_ready(model: ModelName) -> Response:
         """Whether a model can be asked."""
-        service.arms(model)
+        await service.arms_loaded(model)
         return reply({"name": model, "ready": True})
 
     @api.get("/models/{model}/versions/{version}", response_model=ModelMetadata)
     async def version_metadata(model: ModelName, version: VersionNumber) -> Response:
         """What a version takes and gives."""
-        arms = service.arms(model)
+        arms = await service.arms_loaded(model)
         _require(arms, version)
         return reply(_metadata(arms))
 
     @api.get("/models/{model}/versions/{version}/ready")
     async def version_ready(model: ModelName, version: VersionNumber) -> Response:
         """Whether a version is in service."""
-        _require(service.arms(model), version)
+        _require(await service.arms_loaded(model), version)
         return reply({"name": model, "ready": True})
 
     @api.post(
@@ -195,7 +195,7 @@ def router(service: Service, limits: Limits) -> APIRouter:
 
 
 async def _infer(service: Service, limits: Limits, model: str, version: int | None, request: Request) -> Response:
-    arms = service.arms(model)
+    arms = await service.arms_loaded(model)
     body = await _asked(request)
     rows = rows_of(body.inputs, arms, limits.rows)
     check_outputs(body, arms)

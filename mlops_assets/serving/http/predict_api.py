@@ -129,7 +129,7 @@ class LoadedVersion(Strict):
     version: int
     arm: str
     sha256: str
-    since: datetime
+    since: datetime | None = Field(description="When it was loaded; null while it is not in memory.")
     share: float = Field(description="Of the entities that it answers for.")
 
 
@@ -140,7 +140,11 @@ class LoadedModel(Strict):
     description: str
     task: str
     keys: dict[str, str] = Field(description="Entity keys and their types.")
-    features: dict[str, str] = Field(description="Features and their kinds; those the champion reads.")
+    features: dict[str, str] = Field(
+        description="Features and their kinds: those the champion reads; of a model that is not in memory those of its "
+        "feature views."
+    )
+    in_memory: bool = Field(description="Whether it is loaded; else its first request loads it.")
     versions: list[LoadedVersion]
 
 
@@ -168,7 +172,7 @@ def router(service: Service, limits: Limits) -> APIRouter:
     )
     async def predict(model: ModelName, request: Request, options: Annotated[Options, Query()]) -> Response:
         """Score rows with the version that is in production (or on trial, for its share of the entities)."""
-        service.arms(model)
+        await service.arms_loaded(model)
         body = await body_of(request, PredictRequest)
         check_rows(len(body.rows), limits.rows)
         rows = [LoggedRow(row.entities, row.features, row.event_timestamp) for row in body.rows]
@@ -181,34 +185,51 @@ def router(service: Service, limits: Limits) -> APIRouter:
 
     @api.get("/models", response_model=list[LoadedModel])
     async def models() -> Response:
-        """The models in service, their features and versions."""
-        loaded_models = []
-        for name, arms in service.watcher.snapshot.items():
-            settings = arms.contract.settings
-            versions = [
-                LoadedVersion(
-                    version=arm.version,
-                    arm=arm.name,
-                    sha256=arm.sha256,
-                    since=arm.since,
-                    share=arms.share if arm is arms.candidate else 1.0 - arms.share,
-                )
-                for arm in arms.loaded.values()
-            ]
-            kinds = {name: arms.columns[name].kind for name in arms.champion.scorer.columns}
-            loaded_models.append(
-                LoadedModel(
-                    name=name,
-                    description=settings.description,
-                    task=settings.task,
-                    keys=dict(arms.contract.keys),
-                    features=dict(kinds),
-                    versions=versions,
-                )
-            )
+        """The models in service, their features and versions; those that are not in memory as they would be loaded."""
+        loaded_models = [_listed(service, name, versions) for name, versions in service.models.answering.items()]
         return reply(loaded_models)
 
     return api
+
+
+def _listed(service: Service, name: str, versions: Mapping[str, int]) -> LoadedModel:
+    """A model as `GET /models` describes it."""
+    contract, loaded, appointed = service.contracts[name], service.models.memory.look(name), service.models.appointed
+    settings = contract.settings
+    listed = LoadedModel(
+        name=name,
+        description=settings.description,
+        task=settings.task,
+        keys=dict(contract.keys),
+        features={
+            feature: kind
+            for feature, kind in contract.kinds.items()
+            if not {feature, feature.partition("__")[2]} & {*settings.exclude}
+        },
+        in_memory=loaded is not None,
+        versions=[],
+    )
+    if loaded is None:
+        named = appointed[name]
+        hashes = {each.version: each.sha256 for each in (named.champion, named.candidate) if each is not None}
+        listed.versions = [
+            LoadedVersion(version=version, arm=arm, sha256=hashes[version], since=None, share=named.shares[arm])
+            for arm, version in versions.items()
+        ]
+        return listed
+    arms = loaded.arms
+    listed.features = {feature: arms.columns[feature].kind for feature in arms.champion.scorer.columns}
+    listed.versions = [
+        LoadedVersion(
+            version=arm.version,
+            arm=arm.name,
+            sha256=arm.sha256,
+            since=arm.since,
+            share=arms.share if arm is arms.candidate else 1.0 - arms.share,
+        )
+        for arm in arms.loaded.values()
+    ]
+    return listed
 
 
 def check_rows(rows: int, most: int) -> None:
@@ -223,7 +244,7 @@ def check_rows(rows: int, most: int) -> None:
 
 async def answered(service: Service, model: str, rows: list[LoggedRow], version: int | None = None) -> list[Answer]:
     """Answers, made on the event loop where that takes less than handing over."""
-    if service.is_long(service.arms(model), rows):
+    if service.is_long(await service.arms_loaded(model), rows):
         return await run_in_threadpool(service.answer, model, rows, version=version)
     return service.answer(model, rows, version=version)
 

@@ -23,6 +23,9 @@ from threading import Lock
 
 from mlops_assets.world.atomic import write_text
 
+MOST_OPEN = 256
+"""Files that are open at once: a process may have a thousand by default, and connections take half of them."""
+
 
 class LogUnavailable(RuntimeError):
     """An answer cannot be written down, so it is not given."""
@@ -94,6 +97,8 @@ class Spool:
             try:
                 segment = self._open.get(model)
                 if segment is None:
+                    if len(self._open) >= MOST_OPEN:
+                        self._open.pop(next(iter(self._open))).close()
                     segment = self._open[model] = Segment(self.folder / model, self._types[model])
                 segment.write(lines)
             except OSError as error:
