@@ -1,7 +1,7 @@
 """What the service can reach: its parts, since when, and why not.
 
-Here: the state behind `/readyz`, and one incident a part, with its all-clear. Not here: finding out (`models.alias_watch`,
-`lookup`, `drain`).
+Here: the state behind `/readyz`, and one incident a part, with its all-clear. Not here: finding out
+(`models.alias_watch`, `lookup`, `drain`).
 """
 
 from __future__ import annotations

@@ -35,6 +35,7 @@ class MemoryState(Strict):
     models: int = Field(description="Models in memory.")
     bytes: int = Field(description="What they take, estimated, with the versions that are ready to be gone back to.")
     limit: int = Field(description="What they may take (--models-memory).")
+    loads: int = Field(description="Versions loaded since the start; many more than models: the limit is low.")
 
 
 class Readiness(Strict):
@@ -103,6 +104,6 @@ def readiness(service: Service) -> Readiness:
         without_champion=sorted(service.contracts.keys() - answering.keys()),
         parts={name: PartState(ok=p.ok, since=p.since, why=p.why) for name, p in parts.items()},
         log_bytes_waiting=waiting(service.spool.folder),
-        memory=MemoryState(models=len(memory.names), bytes=memory.used, limit=memory.limit),
+        memory=MemoryState(models=len(memory.names), bytes=memory.used, limit=memory.limit, loads=service.models.loads),
         shadow_dropped=service.shadow.dropped,
     )

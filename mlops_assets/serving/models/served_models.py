@@ -68,6 +68,8 @@ class ServedModels:
     Attributes:
         appointed: what the registry names, by model; replaced, never changed.
         memory: the models that are loaded.
+        loads: versions that were loaded since the start, those of the standby apart.
+        changed: models that were loaded or have got other arms, in that order, for whoever comes after.
     """
 
     def __init__(
@@ -94,8 +96,8 @@ class ServedModels:
         """
         self.appointed: Mapping[str, Appointed] = {}
         self.memory = ModelMemory[InMemory](memory)
+        self.loads = 0
         self.changed: dict[str, None] = {}
-        """Models that were loaded or have got other arms, in that order, for whoever comes after."""
         self._home, self._registry, self._contracts, self._health = home, registry, contracts, health
         self._on_load, self._load = on_load, load
         self._faults: dict[tuple[str, str], _Fault] = {}
@@ -268,6 +270,7 @@ class ServedModels:
 
     def _read(self, named: ModelVersion, arm: str, contract: Contract) -> Arm:
         """A version from where the registry has it; where that cannot be reached, as it was last served."""
+        self.loads += 1
         if not named.source and (kept := kept_arm(self._home, contract, named)) is not None:
             return kept
         try:
