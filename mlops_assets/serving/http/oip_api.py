@@ -92,7 +92,8 @@ class InferAnswer(Strict):
     id: str | None = None
     parameters: dict[str, Any] = Field(
         description="`feature_times`: as in /predict, one object a row. Where guessing "
-        "answered in the champion's place, `served_by` with who answered each row, and the `reason`."
+        "answered in the champion's place, `served_by` with who answered each row, and the `reason`. Where "
+        "members of the fleet that was asked answered for their own rows, `models` with who answered each."
     )
     outputs: list[Tensor]
 
@@ -197,7 +198,7 @@ def router(service: Service, limits: Limits) -> APIRouter:
 async def _infer(service: Service, limits: Limits, model: str, version: int | None, request: Request) -> Response:
     arms = await service.arms_loaded(model)
     body = await _asked(request)
-    rows = rows_of(body.inputs, arms, limits.rows)
+    rows = rows_of(body.inputs, arms, limits.rows, service.contracts.members(model))
     check_outputs(body, arms)
     answers = await answered(service, model, rows, version)
     note(request, answers)
@@ -235,6 +236,7 @@ def plain_answer(body: InferRequest, arms: Arms, answers: list[Answer]) -> dict[
             "feature_times": [answer.feature_times for answer in answers],
             **_instead(answers),
             **_degraded(answers),
+            **_members(answers, arms.contract.settings.name),
         },
         "outputs": outputs_of(answers, [wanted.name for wanted in body.outputs]),
     }
@@ -256,6 +258,12 @@ def _degraded(answers: list[Answer]) -> dict[str, Any]:
         "degraded": [bool(answer.missing) for answer in answers],
         "missing_views": [answer.missing for answer in answers],
     }
+
+
+def _members(answers: list[Answer], asked: str) -> dict[str, Any]:
+    """Which model answered each row; nothing where the one that was asked answered all."""
+    models = [answer.model for answer in answers]
+    return {"models": models} if {*models} != {asked} else {}
 
 
 def _require(arms: Arms, version: int) -> None:

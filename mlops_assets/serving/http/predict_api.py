@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from mlops_assets.core.models.row_scoring import LONGEST_TEXT
 from mlops_assets.core.values.text_times import read_text
-from mlops_assets.serving.engine.arms import Contract
+from mlops_assets.serving.engine.arms import Arm, Contract
 from mlops_assets.serving.engine.scoring import Service
 from mlops_assets.serving.http.bodies import MODEL_NAME, PROBLEMS, Strict, WrongBody, body_of, reply, takes
 from mlops_assets.serving.http.limits import Limits
@@ -88,6 +88,9 @@ class Prediction(Strict):
         description="Binary: probability of class 1. Regression: the value. Else: the largest probability."
     )
     scores: list[float] | None = Field(default=None, description="Multiclass: the probability of each class.")
+    model: str | None = Field(
+        default=None, description="Only where a fleet was asked and a member answered for its own row: the member."
+    )
     model_version: int = Field(description="Who answered.")
     arm: str = Field(description="champion or canary.")
     served_by: str | None = Field(
@@ -251,16 +254,23 @@ async def answered(service: Service, model: str, rows: list[LoggedRow], version:
 
 def note(request: Request, answers: Sequence[Answer]) -> None:
     """Tell `short_way`, which counts requests, who answered."""
-    request.scope.setdefault(ANSWERED_BY, []).extend({id(answer.arm): answer.arm for answer in answers}.values())
+    request.scope.setdefault(ANSWERED_BY, []).extend(answering(answers))
+
+
+def answering(answers: Sequence[Answer]) -> list[tuple[str, Arm]]:
+    """Model and arm of whoever answered some of the rows."""
+    if len(answers) == 1:
+        return [(answers[0].model, answers[0].arm)]
+    return list({(answer.model, id(answer.arm)): (answer.model, answer.arm) for answer in answers}.values())
 
 
 def plain_all(model: str, answers: Sequence[Answer], details: Sequence[dict[str, Any] | None] = ()) -> dict[str, Any]:
     """Answers as `PredictAnswer` describes them; with contributions where they were asked for."""
     each = zip(answers, details or [None] * len(answers), strict=True)
-    return {"model": model, "predictions": [plain(*pair) for pair in each]}
+    return {"model": model, "predictions": [plain(model, *pair) for pair in each]}
 
 
-def plain(answer: Answer, explanation: dict[str, Any] | None) -> dict[str, Any]:
+def plain(asked: str, answer: Answer, explanation: dict[str, Any] | None) -> dict[str, Any]:
     """An answer as `Prediction` describes it."""
     prediction: dict[str, Any] = {
         "id": answer.id,
@@ -270,6 +280,8 @@ def plain(answer: Answer, explanation: dict[str, Any] | None) -> dict[str, Any]:
         "event_timestamp": answer.event_time,
         "feature_times": answer.feature_times,
     }
+    if answer.model != asked:
+        prediction["model"] = answer.model
     if answer.reason:
         prediction |= {SERVED_BY: BASELINE, "reason": answer.reason}
     if answer.scores:

@@ -85,7 +85,7 @@ class HotPath:
         length = (b"content-length", b"%d" % len(content))
         await send({"type": "http.response.start", "status": status, "headers": [_JSON, length]})
         await send({"type": "http.response.body", "body": content})
-        self._count(target, _arms_of(answers), status, began)
+        self._count(target, predict_api.answering(answers), status, began)
 
     async def _answer(self, target: Target, scope: Scope, message: Message) -> tuple[Sequence[Answer], bytes]:
         if scope["query_string"] or not _is_plain(scope["headers"], target):
@@ -94,7 +94,7 @@ class HotPath:
         body = message.get("body", b"")
         if target.is_protocol:
             asked = read_inference(body)
-            rows = rows_of(asked.inputs, arms, self._limits.rows)
+            rows = rows_of(asked.inputs, arms, self._limits.rows, self._service.contracts.members(target.model))
             oip_api.check_outputs(asked, arms)
             if binary_tensors.wanted(asked.parameters, asked.outputs) != set():
                 raise Misfit
@@ -108,7 +108,7 @@ class HotPath:
         return answers, _encode(predict_api.plain_all(target.model, answers))
 
     async def _whole(self, arms: Arms, body: bytes) -> list[Answer] | None:
-        if arms.form is None:
+        if arms.form is None or self._service.contracts.members(arms.contract.settings.name) is not None:
             return None
         try:
             row = arms.form.read(body)
@@ -127,7 +127,7 @@ class HotPath:
     ) -> None:
         """Let the application answer, and count what it does."""
         given, status = False, 500
-        scope[predict_api.ANSWERED_BY] = answered_by = list[Arm]()
+        scope[predict_api.ANSWERED_BY] = answered_by = list[tuple[str, Arm]]()
 
         async def replay() -> Message:
             nonlocal given
@@ -151,15 +151,15 @@ class HotPath:
         finally:
             self._count(target, answered_by, status, began)
 
-    def _count(self, target: Target, arms: Sequence[Arm], status: int, began: float) -> None:
+    def _count(self, target: Target, arms: Sequence[tuple[str, Arm]], status: int, began: float) -> None:
         seconds = time.perf_counter() - began
         if not arms:
             # Not asked for: who counts keeps no model in memory.
             loaded = self._service.models.memory.look(target.model) if status >= 500 else None
             ours = loaded.arms.champion if loaded else None
             self._service.seen.answered(target.model, ours, status, seconds)
-        for arm in arms:
-            self._service.seen.answered(target.model, arm, status, seconds)
+        for model, arm in arms:
+            self._service.seen.answered(model, arm, status, seconds)
 
 
 def target_of(path: str) -> Target | None:
@@ -189,9 +189,3 @@ def _is_plain(headers: Sequence[tuple[bytes, bytes]], target: Target) -> bool:
     if kind is None:
         return target.is_protocol and not is_page
     return kind == b"application/json" or is_json(kind.decode("latin-1"))
-
-
-def _arms_of(answers: Sequence[Answer]) -> Sequence[Arm]:
-    if len(answers) == 1:
-        return (answers[0].arm,)
-    return list({id(answer.arm): answer.arm for answer in answers}.values())

@@ -1,7 +1,7 @@
 """What the service knows of each model's rows, and the members that data bring to its fleets while it runs.
 
 Here: `Contracts`, made when they are asked for: a thousand take a quarter of a second. Not here: what a contract is
-(`arms`), which values data have brought (`world.landed.fleet_values`), whose row is whose (`members`).
+(`arms`), which values data have brought (`world.landed.fleet_values`), whose row is whose (`engine.members`).
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import time
 from collections.abc import Iterator, Mapping
 
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.core.settings_fleet import MemberSettings
+from mlops_assets.core.settings_fleet import FleetSettings, MemberSettings
 from mlops_assets.serving.engine.arms import CannotServe, Contract
+from mlops_assets.serving.engine.members import Members
 from mlops_assets.world.landed.fleet_values import brought_values
 from mlops_assets.world.platform import Platform
 
@@ -27,7 +28,7 @@ class Contracts(Mapping[str, Contract]):
         self._brought = brought_values(platform.home)
         self._settings: Mapping[str, ModelSettings] = dict(sorted(platform.models().items()))
         self._made: dict[str, Contract] = {}
-        self._members = _members(self._settings)
+        self._members: dict[str, Members | None] = {}
         self._look_at = 0.0
 
     def __getitem__(self, name: str) -> Contract:
@@ -55,9 +56,23 @@ class Contracts(Mapping[str, Contract]):
     def __contains__(self, name: object) -> bool:
         return name in self._settings
 
-    def members(self, pool: str) -> Mapping[str, str]:
-        """The members of a fleet: value of its column -> name; nothing where a model is no fleet."""
-        return self._members.get(pool, {})
+    def members(self, name: str) -> Members | None:
+        """The members of a fleet; None where a model is none, or has none yet."""
+        if name not in self._members:
+            self._members[name] = self._members_of(name)
+        return self._members[name]
+
+    def _members_of(self, name: str) -> Members | None:
+        fleet, contract = self._settings[name], self[name]
+        if not isinstance(fleet, FleetSettings):
+            return None
+        by_value = {
+            each.value: member
+            for member, each in self._settings.items()
+            if isinstance(each, MemberSettings) and each.pool == name
+        }
+        features = [feature for feature in contract.kinds if feature.partition("__")[2] == fleet.per]
+        return Members(fleet.per, features, by_value, fleet.per in contract.keys) if by_value else None
 
     def look(self) -> None:
         """Take in members that data have brought, once in a while; what else the YAML says stays as it was."""
@@ -72,13 +87,5 @@ class Contracts(Mapping[str, Contract]):
             if name not in self._settings and isinstance(settings, MemberSettings) and settings.pool in self._settings
         }
         self._settings = dict(sorted((dict(self._settings) | new).items()))
-        self._members = _members(self._settings)
+        self._members = {}
         self._brought = brought
-
-
-def _members(settings: Mapping[str, ModelSettings]) -> dict[str, dict[str, str]]:
-    members: dict[str, dict[str, str]] = {}
-    for name, each in settings.items():
-        if isinstance(each, MemberSettings):
-            members.setdefault(each.pool, {})[each.value] = name
-    return members

@@ -125,13 +125,17 @@ class ServedModels:
         loaded = self.memory.ask(name)
         return loaded.arms if loaded else None
 
+    def is_loadable(self, name: str) -> bool:
+        """Whether a model is in memory, or the last try to load it has not failed."""
+        return (name, CHAMPION) not in self._faults or self.memory.look(name) is not None
+
     def require_loadable(self, name: str) -> None:
         """Do nothing if a model may be loaded.
 
         Raises:
             CannotServe: the last try failed.
         """
-        if (fault := self._faults.get((name, CHAMPION))) is not None and self.memory.look(name) is None:
+        if (fault := self._faults.get((name, CHAMPION))) is not None and not self.is_loadable(name):
             raise CannotServe(f"no version of {name} can be served: {fault.why}")
 
     def arms(self, name: str) -> Arms:
