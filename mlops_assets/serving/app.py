@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import resource
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -47,6 +48,8 @@ logger = logging.getLogger("mlops.serving")
 
 CONNECTIONS = 512
 """At once; more are told to come back."""
+OPEN_FILES = 10_240
+"""As many as macOS allows a process, whatever it says."""
 THIS_MACHINE = frozenset(("127.0.0.1", "localhost", "[::1]", "testserver"))
 CLOCK_SECONDS = timedelta(seconds=5)
 
@@ -195,6 +198,11 @@ def run(app: App, *, host: str, port: int) -> None:
 
     from mlops_assets.serving.http.one_write import OneWrite
 
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY or hard > soft:
+        # Each model that is asked writes a log of its own; the usual 1,024 files are few for a thousand of them.
+        most = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
     uvicorn.run(
         app,
         http=OneWrite,
