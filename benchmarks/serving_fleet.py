@@ -49,26 +49,27 @@ SMALL = "16MiB"
 
 def own_files(place: Place, names: Sequence[str]) -> None:
     """Give each model's versions files of their own."""
-    store = place.home / "mlflow" / "mlflow.db"
-    with closing(sqlite3.connect(store)) as connection, connection:
-        of_first = connection.execute(
-            "select version, source from model_versions where name = ? order by version", [FIRST]
-        ).fetchall()
+    with closing(sqlite3.connect(place.home / "mlflow" / "mlflow.db")) as connection, connection:
+        of_first = connection.execute("select version from model_versions where name = ?", [FIRST]).fetchall()
         for number, name in enumerate(names, 1):
-            for version, source in of_first:
-                content = Path(source.removeprefix("file://"), "model.ubj").read_bytes()
-                model = other(Model.from_bytes(content), seed=1_000 * version + number)
-                folder = place.home / "mlflow" / "artifacts" / name / str(version)
-                folder.mkdir(parents=True)
-                (folder / "model.ubj").write_bytes(model.content)
-                at = [name, version]
-                connection.execute(
-                    "update model_versions set source = ? where name = ? and version = ?", [folder.as_uri(), *at]
-                )
-                connection.execute(
-                    "update model_version_tags set value = ? where key = 'sha256' and name = ? and version = ?",
-                    [model.sha256, *at],
-                )
+            for (version,) in of_first:
+                own_file(place, connection, name, version, seed=10_000 * version + number)
+
+
+def own_file(place: Place, connection: sqlite3.Connection, name: str, version: int, seed: int) -> None:
+    """Give a version a file of its own."""
+    at = [name, version]
+    (source,) = connection.execute("select source from model_versions where name = ? and version = ?", at).fetchone()
+    content = Path(source.removeprefix("file://"), "model.ubj").read_bytes()
+    model = other(Model.from_bytes(content), seed)
+    folder = place.home / "mlflow" / "artifacts" / name / f"{version}-{seed}"
+    folder.mkdir(parents=True)
+    (folder / "model.ubj").write_bytes(model.content)
+    connection.execute("update model_versions set source = ? where name = ? and version = ?", [folder.as_uri(), *at])
+    connection.execute(
+        "update model_version_tags set value = ? where key = 'sha256' and name = ? and version = ?",
+        [model.sha256, *at],
+    )
 
 
 def other(model: Model, seed: int) -> Model:
@@ -157,7 +158,7 @@ def milliseconds(took: np.ndarray) -> dict[str, float]:
 
 def warm(one: Service, many: Service, names: Sequence[str], seconds: float) -> dict[str, Any]:
     """Answers of one model over one connection, in turns; and of all of them, which each write a log of their own."""
-    rounds: dict[str, list[float]] = {"one_model": [], "of_many": [], "all_of_many": []}
+    rounds: dict[str, list[dict[str, float]]] = {"one_model": [], "of_many": [], "all_of_many": []}
     asked = {
         "one_model": (one, [one.request(FIRST)]),
         "of_many": (many, [many.request(FIRST)]),
@@ -165,8 +166,11 @@ def warm(one: Service, many: Service, names: Sequence[str], seconds: float) -> d
     }
     for _ in range(3):
         for kind, (service, requests) in asked.items():
-            rounds[kind].append(milliseconds(apart(closed, service.port, requests, 1, seconds))["p50_ms"])
-    return {f"p50_ms_{kind}": round(statistics.median(each), 3) for kind, each in rounds.items()}
+            rounds[kind].append(milliseconds(apart(closed, service.port, requests, 1, seconds)))
+    return {
+        kind: {name: round(statistics.median(run[name] for run in runs), 3) for name in runs[0]}
+        for kind, runs in rounds.items()
+    }
 
 
 def cold(service: Service, count: int) -> dict[str, Any]:
@@ -198,7 +202,10 @@ def promoted(service: Service, name: str) -> dict[str, Any]:
     registry = Registry(home=str(service.place.home))
     champion = registry.champion(name)
     assert champion is not None
-    version = registry.share(name, next(v for v in registry.versions(FIRST) if v.sha256 != champion.sha256), tags={})
+    seed = time.time_ns()
+    version = registry.share(name, champion, tags={"seed": seed})
+    with closing(sqlite3.connect(service.place.home / "mlflow" / "mlflow.db")) as connection, connection:
+        own_file(service.place, connection, name, version.version, seed % 2**31)
     before, failed, stop = service.get("/readyz")["memory"]["loads"], [], threading.Event()
     load = threading.Thread(target=_traffic, args=(service, (name, FIRST), failed, stop))
     load.start()

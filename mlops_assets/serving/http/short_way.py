@@ -90,7 +90,7 @@ class HotPath:
     async def _answer(self, target: Target, scope: Scope, message: Message) -> tuple[Sequence[Answer], bytes]:
         if scope["query_string"] or not _is_plain(scope["headers"], target):
             raise Misfit
-        arms = await self._service.arms_loaded(target.model)
+        arms = self._service.models.at_hand(target.model) or await self._service.arms_loaded(target.model)
         body = message.get("body", b"")
         if target.is_protocol:
             asked = read_inference(body)
