@@ -28,6 +28,9 @@ def serve(
     rate: Annotated[float, typer.Option(min=0.1, help="Requests a second of one key.")] = 5_000.0,
     seconds: Annotated[float, typer.Option(min=0.1, help="For a request to arrive and be answered.")] = 30.0,
     flush: Annotated[float, typer.Option(min=0.1, help="Seconds between moves of the log into the lake.")] = 10.0,
+    models_memory: Annotated[
+        str, typer.Option(help="Memory for loaded models; those asked for longest ago leave it first.", metavar="SIZE")
+    ] = "1GiB",
 ) -> None:
     """Answer predictions and drift over HTTP with the champions of this home; Ctrl-C stops it.
 
@@ -42,11 +45,30 @@ def serve(
     keys = Keys.read()
     warning = check_keys(keys, host)
     home.prepare()
-    app = build(Platform.of(home), keys=keys, limits=Limits(rows=rows, rate=rate, seconds=seconds), flush_seconds=flush)
+    app = build(
+        Platform.of(home),
+        keys=keys,
+        limits=Limits(rows=rows, rate=rate, seconds=seconds),
+        flush_seconds=flush,
+        models_memory=_bytes_of(models_memory),
+    )
     say(f"Serving {home.root} on http://{host}:{port} (GET /readyz says how it is). Ctrl-C stops it.")
     if warning:
         say(f"[bold yellow]Warning:[/bold yellow] {warning}")
     run(app, host=host, port=port)
+
+
+def _bytes_of(size: str) -> int:
+    """A size with its unit in bytes."""
+    from pydantic import ByteSize, TypeAdapter, ValidationError
+
+    try:
+        known = int(TypeAdapter(ByteSize).validate_python(size))
+    except ValidationError:
+        known = 0
+    if known < 1:
+        raise ValueError(f"--models-memory {size} is no size: write a number with its unit, such as 1GiB or 500MB.")
+    return known
 
 
 def api_key(

@@ -1,6 +1,6 @@
 """The online service: predictions and drift over HTTP.
 
-Here: what answers a request and what keeps it honest: arms and their change (`arms`, `engine.alias_watch`), which of
+Here: what answers a request and what keeps it honest: arms and their change (`arms`, `models.alias_watch`), which of
 them answers (`routing`), one request from row to answer (`scoring`, `engine.batching`, `completing`, `shadow`), the log
 of answers (`records`, `spool`, `drain`, `log.into_lake`, `mover`), what runs beside (`rounds`), counts for Prometheus
 and for rollouts (`engine.prometheus_counts`, `engine.request_counts`), keys and limits (`keys`, `limits`), HTTP, the

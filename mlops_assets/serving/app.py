@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import gc
 import logging
+import resource
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -20,8 +21,7 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.serving.drift.metrics import DriftSeen
 from mlops_assets.serving.drift.profiles import Profiles
 from mlops_assets.serving.drift.reactions import Reactions
-from mlops_assets.serving.engine.alias_watch import Watcher
-from mlops_assets.serving.engine.arms import Arms, CannotServe, Contract, Load, load_arm
+from mlops_assets.serving.engine.arms import CannotServe, Load, load_arm
 from mlops_assets.serving.engine.health import Health
 from mlops_assets.serving.engine.lookup import Lookup
 from mlops_assets.serving.engine.publishing import Counting
@@ -35,6 +35,9 @@ from mlops_assets.serving.http.short_way import HotPath
 from mlops_assets.serving.log.drain import Drain
 from mlops_assets.serving.log.records import record_types
 from mlops_assets.serving.log.spool import Spool
+from mlops_assets.serving.models.alias_watch import Watcher
+from mlops_assets.serving.models.contracts import Contracts
+from mlops_assets.serving.models.served_models import DEFAULT_MEMORY
 from mlops_assets.serving.rounds import Rounds
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.alerts.webhooks import Webhooks
@@ -45,11 +48,21 @@ logger = logging.getLogger("mlops.serving")
 
 CONNECTIONS = 512
 """At once; more are told to come back."""
+OPEN_FILES = 10_240
+"""As many as macOS allows a process, whatever it says."""
 THIS_MACHINE = frozenset(("127.0.0.1", "localhost", "[::1]", "testserver"))
 CLOCK_SECONDS = timedelta(seconds=5)
 
 
-def build(platform: Platform, *, keys: Keys, limits: Limits, flush_seconds: float = 10.0, load: Load = load_arm) -> App:
+def build(
+    platform: Platform,
+    *,
+    keys: Keys,
+    limits: Limits,
+    flush_seconds: float = 10.0,
+    models_memory: int = DEFAULT_MEMORY,
+    load: Load = load_arm,
+) -> App:
     """The service of a home, with its threads started and stopped by the application's lifespan.
 
     Args:
@@ -57,24 +70,22 @@ def build(platform: Platform, *, keys: Keys, limits: Limits, flush_seconds: floa
         keys: who may call.
         limits: what a request may take.
         flush_seconds: between two moves of the log, and of the counts, into the lake.
+        models_memory: bytes that loaded models may take; what was asked for longest ago leaves first.
         load: makes an arm of a version; a rehearsal injects a fault here.
     """
-    catalogue, home = platform.catalogue, platform.home
-    contracts = {name: Contract.of(model, catalogue) for name, model in sorted(platform.models().items())}
+    home, contracts = platform.home, Contracts(platform)
     alerts = Alerts(root=str(home.root))
     health = Health(alerts)
     spool = Spool(home.root / "serving" / "spool")
-
-    def declare(snapshot: Mapping[str, Arms]) -> None:
-        for name, arms in snapshot.items():
-            spool.declare(name, record_types(arms))
 
     watcher = Watcher(
         home,
         platform.registry,
         contracts,
         health,
-        on_change=declare,
+        memory=models_memory,
+        on_load=lambda arms: spool.declare(arms.contract.settings.name, record_types(arms)),
+        before_look=contracts.look,
         load=load,
     )
     lookup = Lookup(platform.features, health)
@@ -187,6 +198,11 @@ def run(app: App, *, host: str, port: int) -> None:
 
     from mlops_assets.serving.http.one_write import OneWrite
 
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY or hard > soft:
+        # Each model that is asked writes a log of its own; the usual 1,024 files are few for a thousand of them.
+        most = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
     uvicorn.run(
         app,
         http=OneWrite,

@@ -24,6 +24,7 @@ import pytest
 
 from mlops_assets.core.models.model import Model, Recipe, fit
 from mlops_assets.core.models.training import FeatureColumn
+from mlops_assets.serving.engine import arms
 from mlops_assets.serving.engine.arms import Contract
 from mlops_assets.world.home import Home
 from mlops_assets.world.mlflow import registry as registry_module
@@ -72,7 +73,7 @@ def features(seed: int = 1) -> dict[str, Any]:
     return json.loads(frame(1, seed).to_json(orient="records"))[0]
 
 
-def register(home: Home, model: Model, tags: Mapping[str, str] | None = None) -> int:
+def register(home: Home, model: Model, tags: Mapping[str, str] | None = None, *, name: str = MODEL) -> int:
     registry = Registry(home=str(home.root))
     client = registry.client
     experiment = client.get_experiment_by_name("serving")
@@ -81,7 +82,7 @@ def register(home: Home, model: Model, tags: Mapping[str, str] | None = None) ->
         if experiment
         else client.create_experiment("serving", artifact_location=artifact_location(home, home.mlflow_uri, "serving"))
     )
-    return registry.register(MODEL, model, run_id=client.create_run(key).info.run_id, tags=tags).version
+    return registry.register(name, model, run_id=client.create_run(key).info.run_id, tags=tags).version
 
 
 def promote(home: Home, version: int) -> None:
@@ -124,6 +125,7 @@ def served_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 def home(served_home: Home, tmp_path: Path) -> Iterator[Home]:
     """A copy, free to be changed."""
     registry_module._cache.clear()
+    arms._scorers.clear()
     with working_in(Home(tmp_path / "home")) as home:
         copy_home(served_home, home.root)
         for file in served_home.feast.glob("online.db*"):

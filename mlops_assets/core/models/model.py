@@ -57,7 +57,10 @@ class Model:
         Raises:
             ValueError: the bytes are no model of this platform.
         """
-        return cls(recipe=families.read(content).recipe, content=bytes(content))
+        fitted = families.read(content)
+        model = cls(recipe=fitted.recipe, content=bytes(content))
+        model.__dict__["fitted"] = fitted
+        return model
 
     def to_bytes(self) -> bytes:
         """The model's file. Equal rows, recipe and seed give equal bytes."""
@@ -77,6 +80,10 @@ class Model:
     def fitted(self) -> Fitted:
         """What the file holds; `fitted.native` is the library's own object."""
         return families.read(self.content)
+
+    def let_go(self) -> None:
+        """Forget what the file was read into; it is read again when it is asked for next."""
+        self.__dict__.pop("fitted", None)
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
         """Score rows; the frame may have more columns, in any order.

@@ -1,12 +1,13 @@
 """What the service can reach: its parts, since when, and why not.
 
-Here: the state behind `/readyz`, and one incident a part, with its all-clear. Not here: finding out (`alias_watch`,
-`lookup`, `drain`).
+Here: the state behind `/readyz`, and one incident a part, with its all-clear. Not here: finding out
+(`models.alias_watch`, `lookup`, `drain`).
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +16,10 @@ from threading import Lock
 from mlops_assets.world.alerts.alerts import Alerts
 
 logger = logging.getLogger("mlops.serving")
+
+OPEN_SECONDS = 5.0
+"""So long what is known of open incidents is taken for true; what this process tells is known at once."""
+_NEVER = float("-inf")
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,8 @@ class Health:
         self._parts: dict[str, PartHealth] = {}
         self._told: set[str] = set()
         self._gone: set[str] = set()
+        self._known: frozenset[str] = frozenset()
+        self._read_at = _NEVER
         self._lock = Lock()
 
     def good(self, part: str) -> None:
@@ -82,13 +89,23 @@ class Health:
             runbook=runbook,
             key=_key(part),
         )
+        self._read_at = _NEVER
 
     def _over(self, part: str, why: str) -> None:
         try:
-            self._alerts.end(_key(part), why)
+            if _key(part) in self._open():
+                self._alerts.end(_key(part), why)
+                self._read_at = _NEVER
         except (OSError, ValueError):
             # Nobody's answer waits for an all-clear; the next one of the part closes the incident.
             logger.exception("the all-clear of %s could not be written down", part)
+
+    def _open(self) -> frozenset[str]:
+        """The incidents that are open, as of a few seconds ago: a thousand models that work ask at once."""
+        if time.monotonic() - self._read_at > OPEN_SECONDS:
+            self._known = frozenset(incident.key for incident in self._alerts.incidents.state().open)
+            self._read_at = time.monotonic()
+        return self._known
 
     @property
     def parts(self) -> Mapping[str, PartHealth]:

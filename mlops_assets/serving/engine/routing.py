@@ -1,6 +1,6 @@
 """Which arm answers a request: by the entity, and the same entity always by the same arm.
 
-Here: the sticky choice. Not here: how far a rollout has come (tags of the candidate, read in `alias_watch`).
+Here: the sticky choice. Not here: how far a rollout has come (tags of the candidate, read by `models.appointed`).
 """
 
 from __future__ import annotations

@@ -9,36 +9,51 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
-from mlops_assets.core.models.row_scoring import LONGEST_TEXT, why_not
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.settings_fleet import MemberSettings
-from mlops_assets.serving.engine.alias_watch import Watcher
-from mlops_assets.serving.engine.arms import Arm, Arms, CannotServe, Contract
+from mlops_assets.serving.engine.arms import Arm, Arms, CannotServe
 from mlops_assets.serving.engine.batching import Together
 from mlops_assets.serving.engine.completing import Completed, completed, is_complete
 from mlops_assets.serving.engine.health import Health
 from mlops_assets.serving.engine.lookup import FeaturesUnavailable, Lookup
+from mlops_assets.serving.engine.members import Members
 from mlops_assets.serving.engine.prometheus_counts import AnswersSeen
 from mlops_assets.serving.engine.request_counts import Tally
 from mlops_assets.serving.engine.routing import choose
+from mlops_assets.serving.engine.row_checks import check, check_entities, check_may_answer, check_time
 from mlops_assets.serving.engine.shadow import Asked, Shadow
 from mlops_assets.serving.errors import NoModel, Refused
 from mlops_assets.serving.http.forms import WholeRow
 from mlops_assets.serving.log.records import Answer, LoggedRow, line, record, whole_line
 from mlops_assets.serving.log.spool import Spool
-from mlops_assets.world.model_data import EVENT_TIME
+from mlops_assets.serving.models.alias_watch import Watcher
+from mlops_assets.serving.models.contracts import Contracts
+from mlops_assets.serving.models.loading import Loading
 
 logger = logging.getLogger("mlops.serving")
 
+NAMED = 20
+"""So many models a message names."""
 INLINE_ROWS = 16
 """So many rows are scored on the event loop; a thread would cost more than it frees."""
-EARLIEST, LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The rows of a request that one model answers for, at their places in it, with their arms and all features."""
+
+    arms: Arms
+    rows: list[LoggedRow]
+    places: list[int]
+    chosen: list[Arm]
+    whole: list[Completed]
 
 
 class Service:
@@ -46,7 +61,7 @@ class Service:
 
     def __init__(
         self,
-        contracts: Mapping[str, Contract],
+        contracts: Contracts,
         watcher: Watcher,
         lookup: Lookup,
         spool: Spool,
@@ -57,23 +72,41 @@ class Service:
     ) -> None:
         self._now = now
         self.contracts, self.watcher, self.lookup, self.spool, self.health = contracts, watcher, lookup, spool, health
+        self.models = watcher.models
+        self._loading = Loading(self.models)
         self.tally = tally
         self.seen = AnswersSeen(lambda model: now(contracts[model].settings))
         self.shadow = Shadow(self._score_shadow)
         self.together = Together()
 
     def arms(self, model: str) -> Arms:
-        """Who answers for a model.
+        """Who answers for a model; what is not in memory is loaded, so this is not for the event loop.
 
         Raises:
             NoModel: there is no such model.
-            CannotServe: it has no champion yet.
+            CannotServe: it has no champion, or none that can be loaded.
         """
-        arms = self.watcher.snapshot.get(model)
+        arms = self.models.at_hand(model)
         if arms is not None:
             return arms
+        self._require_champion(model)
+        return self.models.arms(model)
+
+    async def arms_loaded(self, model: str) -> Arms:
+        """The same for the event loop: what is not in memory is loaded in a thread, once for all who wait for it."""
+        arms = self.models.at_hand(model)
+        if arms is not None:
+            return arms
+        self._require_champion(model)
+        return await self._loading.arms(model)
+
+    def _require_champion(self, model: str) -> None:
+        if model in self.models.appointed:
+            return
         if model not in self.contracts:
-            raise NoModel(f"there is no model {model[:100]!r}; there are: {', '.join(self.contracts)}")
+            named = list(self.contracts)
+            more = f" and {len(named) - NAMED:,} more (GET /models)" if len(named) > NAMED else ""
+            raise NoModel(f"there is no model {model[:100]!r}; there are: {', '.join(named[:NAMED])}{more}")
         settings = self.contracts[model].settings
         if isinstance(settings, MemberSettings):
             raise CannotServe(
@@ -83,9 +116,13 @@ class Service:
         raise CannotServe(f"{model} has no champion that can be served. Materialize {model}/champion, or see /readyz.")
 
     def is_long(self, arms: Arms, rows: Sequence[LoggedRow]) -> bool:
-        """Whether answering is not for the event loop: many rows, or a look into a store that is not open."""
+        """Whether answering is not for the event loop: many rows, a store that is not open, a member to load."""
         if len(rows) > INLINE_ROWS:
             return True
+        if (members := self.contracts.members(arms.contract.settings.name)) is not None:
+            names = {self._member(members, row) for row in rows} - {None}
+            if any(self.models.at_hand(str(name)) is None for name in names):
+                return True
         return any(not arms.read <= row.features.keys() for row in rows) and not self.lookup.is_at_hand
 
     def answer(self, model: str, rows: Sequence[LoggedRow], *, version: int | None = None) -> list[Answer]:
@@ -103,23 +140,68 @@ class Service:
             FeaturesUnavailable: features are wanted of an online store that is gone.
             LogUnavailable: the answers could not be written down.
         """
-        arms, began = self.arms(model), time.perf_counter()
-        for index, row in enumerate(rows):
-            check(arms, row, index)
+        began = time.perf_counter()
+        # Nothing is scored before all rows are known to be right, whoever answers for them.
+        parts = [self._completed(*part, version) for part in self._by_model(model, rows, version)]
+        answers: dict[int, Answer] = {}
+        for part in parts:
+            answers |= zip(part.places, self._answers(part, began, version), strict=True)
+        return [answers[place] for place in range(len(rows))]
+
+    def _by_model(
+        self, model: str, rows: Sequence[LoggedRow], version: int | None
+    ) -> Iterator[tuple[Arms, list[LoggedRow], list[int]]]:
+        """Who answers, their rows, and where these are in the request: a fleet's members answer for their own rows."""
+        members = self.contracts.members(model) if model in self.contracts else None
+        if members is None or version is not None:
+            yield self.arms(model), list(rows), list(range(len(rows)))
+            return
+        places: dict[str, list[int]] = {}
+        for place, row in enumerate(rows):
+            places.setdefault(self._member(members, row) or model, []).append(place)
+        by_arms: list[tuple[Arms, list[int]]] = []
+        for name, mine in places.items():
+            try:
+                by_arms.append((self.arms(name), mine))
+            except CannotServe:
+                if name == model:
+                    raise
+                # A member that cannot be loaded has its incident; the pooled model knows its rows.
+                by_arms.append((self.arms(model), mine))
+        for arms, mine in by_arms:
+            yield arms, [members.without(rows[place]) for place in mine], mine
+
+    def _member(self, members: Members, row: LoggedRow) -> str | None:
+        """The member that answers for a row: one that has a champion, which can be loaded as far as is known."""
+        name = members.of(row)
+        return name if name and name in self.models.appointed and self.models.is_loadable(name) else None
+
+    def _completed(self, arms: Arms, rows: list[LoggedRow], places: list[int], version: int | None) -> _Part:
+        for row, place in zip(rows, places, strict=True):
+            check(arms, row, place)
         chosen = [self._arm(arms, row, version) for row in rows]
         for arm in chosen:
             check_may_answer(arms, arm)
-        whole = completed(self.lookup, self.seen, arms, rows, chosen)
+        try:
+            whole = completed(self.lookup, self.seen, arms, rows, chosen)
+        except Refused as refusal:
+            raise refusal.at(places) from refusal
+        return _Part(arms, rows, places, chosen, whole)
+
+    def _answers(self, part: _Part, began: float, version: int | None) -> list[Answer]:
+        """The answers for the rows of one model, written down."""
+        arms, rows, chosen = part.arms, part.rows, part.chosen
         answers: list[Answer | None] = [None] * len(rows)
         for arm in {id(arm): arm for arm in chosen}.values():
             mine = [index for index, each in enumerate(chosen) if each is arm]
             instead = None if version is not None or arm is arms.champion else arms.champion
-            of_arm = [rows[i] for i in mine], [whole[i] for i in mine]
+            of_arm = [rows[i] for i in mine], [part.whole[i] for i in mine]
             made = self._counted(arms, arm, *of_arm, began=began, instead=instead)
             for index, answer in zip(mine, made, strict=True):
                 answers[index] = answer
         done = [answer for answer in answers if answer is not None]
-        self.spool.append(model, b"".join(line(record(arms, r, a)) for r, a in zip(rows, done, strict=True)))
+        lines = b"".join(line(record(arms, row, answer)) for row, answer in zip(rows, done, strict=True))
+        self.spool.append(arms.contract.settings.name, lines)
         self.shadow.cast(arms, rows, done)
         return done
 
@@ -218,6 +300,7 @@ class Service:
             own=tuple(own) if instead else (),
             reason=instead.reason if instead else "",
             missing=tuple(view for view, time in feature_times.items() if time is None) if is_told else (),
+            model=arms.contract.settings.name,
         )
 
     def _score_shadow(self, arms: Arms, shadow: Arm, asked: Sequence[Asked]) -> int:
@@ -249,62 +332,3 @@ class Service:
         filled = completed(self.lookup, None, arms, rows, [shadow] * len(rows))
         whole = [(values, dict(given.feature_times)) for (values, _), (_, _, given) in zip(filled, asked, strict=True)]
         return self._scored(arms, shadow, [row.event_time for row in rows], whole)
-
-
-def check(arms: Arms, row: LoggedRow, index: int) -> None:
-    """Refuse a row whose names or values the model doesn't take.
-
-    Raises:
-        Refused: naming the first thing that is wrong.
-    """
-    check_time(row.event_time, index)
-    columns = arms.columns
-    for name, value in row.features.items():
-        column = columns.get(name)
-        if column is None:
-            raise Refused(("rows", index, "features", name[:100]), "is not a feature of this model")
-        if (why := why_not(column, value)) is not None:
-            raise Refused(("rows", index, "features", name), why)
-    check_entities(arms.contract, row.entities, index)
-
-
-def check_may_answer(arms: Arms, arm: Arm) -> None:
-    """Refuse to answer by a champion that is worse than guessing, where that is agreed (`on_failing: refuse`).
-
-    Raises:
-        CannotServe: it may not answer; the text says why.
-    """
-    instead = arms.in_place_of(arm)
-    if instead is not None and instead.mode == "refuse":
-        raise CannotServe(
-            f"{arms.contract.settings.name} answers nothing: {instead.reason} It answers again once a better version "
-            "is champion (docs/runbook.md#worse-than-guessing)."
-        )
-
-
-def check_time(moment: datetime | None, index: int) -> None:
-    """Refuse a time that no event has.
-
-    Raises:
-        Refused: it is one.
-    """
-    if moment is not None and not EARLIEST <= moment < LATEST:
-        raise Refused(("rows", index, EVENT_TIME), f"must lie between {EARLIEST:%Y} and {LATEST:%Y}")
-
-
-def check_entities(contract: Contract, entities: Mapping[str, Any], index: int) -> None:
-    """Refuse keys that the model doesn't have, and values that they can't take.
-
-    Raises:
-        Refused: naming the first of them.
-    """
-    for name, value in entities.items():
-        dtype = contract.keys.get(name)
-        if dtype is None:
-            raise Refused(("rows", index, "entities", name[:100]), "is no entity key of this model")
-        if value is None:
-            continue
-        if dtype == "string" and not (type(value) is str and len(value) <= LONGEST_TEXT):
-            raise Refused(("rows", index, "entities", name), f"must be a text of at most {LONGEST_TEXT:,} characters")
-        if dtype != "string" and not (type(value) is int and abs(value) < 2**63):
-            raise Refused(("rows", index, "entities", name), "must be a whole number of 64 bits")

@@ -1,6 +1,6 @@
 """How the service is, and what an operator may ask of it.
 
-Here: `/livez`, `/readyz`, `/metrics`, `/admin/reload`, `/admin/flush`. Not here: finding out (`engine.alias_watch`,
+Here: `/livez`, `/readyz`, `/metrics`, `/admin/reload`, `/admin/flush`. Not here: finding out (`models.alias_watch`,
 `lookup`, `drain`, `engine.prometheus_counts`).
 """
 
@@ -29,19 +29,31 @@ class PartState(Strict):
     why: str = Field(description="What is wrong and what to do; empty if nothing is.")
 
 
+class MemoryState(Strict):
+    """What is loaded."""
+
+    models: int = Field(description="Models in memory.")
+    bytes: int = Field(description="What they take, estimated, with the versions that are ready to be gone back to.")
+    limit: int = Field(description="What they may take (--models-memory).")
+    loads: int = Field(description="Versions loaded since the start; many more than models: the limit is low.")
+
+
 class Readiness(Strict):
     """How the service is."""
 
     status: Literal["ready", "degraded", "not ready"] = Field(
         description="degraded: it answers with what it has. not ready: no model is in service (HTTP 503)."
     )
-    models: dict[str, dict[str, int]] = Field(description="Model -> arm -> version.")
+    models: dict[str, dict[str, int]] = Field(
+        description="Model -> arm -> version; those that are not in memory are loaded by their first request."
+    )
     ready_versions: dict[str, list[int]] = Field(
         description="Model -> versions in memory, the last champions: going back to one loads nothing."
     )
     without_champion: list[str] = Field(description="Declared models that nothing can be served for.")
     parts: dict[str, PartState]
     log_bytes_waiting: int = Field(description="Logged predictions that are not in the lake yet.")
+    memory: MemoryState = Field(description="The models that are loaded.")
     shadow_dropped: int = Field(description="Rows that the shadow did not score, since the start.")
 
 
@@ -83,14 +95,15 @@ def router(service: Service, drain: Drain, drift: DriftSeen) -> APIRouter:
 
 def readiness(service: Service) -> Readiness:
     """How the service is."""
-    snapshot, parts = service.watcher.snapshot, service.health.parts
+    answering, parts, memory = service.models.answering, service.health.parts, service.models.memory
     good = all(part.ok for part in parts.values())
     return Readiness(
-        status="not ready" if not snapshot else "ready" if good else "degraded",
-        models={name: {arm.name: arm.version for arm in arms.loaded.values()} for name, arms in snapshot.items()},
+        status="not ready" if not answering else "ready" if good else "degraded",
+        models=dict(sorted(answering.items())),
         ready_versions=service.watcher.ready,
-        without_champion=sorted(service.contracts.keys() - snapshot),
+        without_champion=sorted(service.contracts.keys() - answering.keys()),
         parts={name: PartState(ok=p.ok, since=p.since, why=p.why) for name, p in parts.items()},
         log_bytes_waiting=waiting(service.spool.folder),
+        memory=MemoryState(models=len(memory.names), bytes=memory.used, limit=memory.limit, loads=service.models.loads),
         shadow_dropped=service.shadow.dropped,
     )

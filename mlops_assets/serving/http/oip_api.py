@@ -92,7 +92,8 @@ class InferAnswer(Strict):
     id: str | None = None
     parameters: dict[str, Any] = Field(
         description="`feature_times`: as in /predict, one object a row. Where guessing "
-        "answered in the champion's place, `served_by` with who answered each row, and the `reason`."
+        "answered in the champion's place, `served_by` with who answered each row, and the `reason`. Where "
+        "members of the fleet that was asked answered for their own rows, `models` with who answered each."
     )
     outputs: list[Tensor]
 
@@ -146,31 +147,31 @@ def router(service: Service, limits: Limits) -> APIRouter:
     @api.get("/health/ready")
     async def ready() -> Response:
         """Whether any model can be asked; /readyz says more."""
-        is_ready = bool(service.watcher.snapshot)
+        is_ready = bool(service.models.answering)
         return reply({"ready": True}) if is_ready else problem(503, "no model is in service; see /readyz")
 
     @api.get("/models/{model}", response_model=ModelMetadata)
     async def metadata(model: ModelName) -> Response:
         """What a model takes and gives."""
-        return reply(_metadata(service.arms(model)))
+        return reply(_metadata(await service.arms_loaded(model)))
 
     @api.get("/models/{model}/ready")
     async def model_ready(model: ModelName) -> Response:
         """Whether a model can be asked."""
-        service.arms(model)
+        await service.arms_loaded(model)
         return reply({"name": model, "ready": True})
 
     @api.get("/models/{model}/versions/{version}", response_model=ModelMetadata)
     async def version_metadata(model: ModelName, version: VersionNumber) -> Response:
         """What a version takes and gives."""
-        arms = service.arms(model)
+        arms = await service.arms_loaded(model)
         _require(arms, version)
         return reply(_metadata(arms))
 
     @api.get("/models/{model}/versions/{version}/ready")
     async def version_ready(model: ModelName, version: VersionNumber) -> Response:
         """Whether a version is in service."""
-        _require(service.arms(model), version)
+        _require(await service.arms_loaded(model), version)
         return reply({"name": model, "ready": True})
 
     @api.post(
@@ -195,9 +196,9 @@ def router(service: Service, limits: Limits) -> APIRouter:
 
 
 async def _infer(service: Service, limits: Limits, model: str, version: int | None, request: Request) -> Response:
-    arms = service.arms(model)
+    arms = await service.arms_loaded(model)
     body = await _asked(request)
-    rows = rows_of(body.inputs, arms, limits.rows)
+    rows = rows_of(body.inputs, arms, limits.rows, service.contracts.members(model))
     check_outputs(body, arms)
     answers = await answered(service, model, rows, version)
     note(request, answers)
@@ -235,6 +236,7 @@ def plain_answer(body: InferRequest, arms: Arms, answers: list[Answer]) -> dict[
             "feature_times": [answer.feature_times for answer in answers],
             **_instead(answers),
             **_degraded(answers),
+            **_members(answers, arms.contract.settings.name),
         },
         "outputs": outputs_of(answers, [wanted.name for wanted in body.outputs]),
     }
@@ -256,6 +258,12 @@ def _degraded(answers: list[Answer]) -> dict[str, Any]:
         "degraded": [bool(answer.missing) for answer in answers],
         "missing_views": [answer.missing for answer in answers],
     }
+
+
+def _members(answers: list[Answer], asked: str) -> dict[str, Any]:
+    """Which model answered each row; nothing where the one that was asked answered all."""
+    models = [answer.model for answer in answers]
+    return {"models": models} if {*models} != {asked} else {}
 
 
 def _require(arms: Arms, version: int) -> None:

@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from mlops_assets.core.models.row_scoring import LONGEST_TEXT
 from mlops_assets.core.values.text_times import read_text
-from mlops_assets.serving.engine.arms import Contract
+from mlops_assets.serving.engine.arms import Arm, Contract
 from mlops_assets.serving.engine.scoring import Service
 from mlops_assets.serving.http.bodies import MODEL_NAME, PROBLEMS, Strict, WrongBody, body_of, reply, takes
 from mlops_assets.serving.http.limits import Limits
@@ -88,6 +88,9 @@ class Prediction(Strict):
         description="Binary: probability of class 1. Regression: the value. Else: the largest probability."
     )
     scores: list[float] | None = Field(default=None, description="Multiclass: the probability of each class.")
+    model: str | None = Field(
+        default=None, description="Only where a fleet was asked and a member answered for its own row: the member."
+    )
     model_version: int = Field(description="Who answered.")
     arm: str = Field(description="champion or canary.")
     served_by: str | None = Field(
@@ -129,7 +132,7 @@ class LoadedVersion(Strict):
     version: int
     arm: str
     sha256: str
-    since: datetime
+    since: datetime | None = Field(description="When it was loaded; null while it is not in memory.")
     share: float = Field(description="Of the entities that it answers for.")
 
 
@@ -140,7 +143,11 @@ class LoadedModel(Strict):
     description: str
     task: str
     keys: dict[str, str] = Field(description="Entity keys and their types.")
-    features: dict[str, str] = Field(description="Features and their kinds; those the champion reads.")
+    features: dict[str, str] = Field(
+        description="Features and their kinds: those the champion reads; of a model that is not in memory those of its "
+        "feature views."
+    )
+    in_memory: bool = Field(description="Whether it is loaded; else its first request loads it.")
     versions: list[LoadedVersion]
 
 
@@ -168,7 +175,7 @@ def router(service: Service, limits: Limits) -> APIRouter:
     )
     async def predict(model: ModelName, request: Request, options: Annotated[Options, Query()]) -> Response:
         """Score rows with the version that is in production (or on trial, for its share of the entities)."""
-        service.arms(model)
+        await service.arms_loaded(model)
         body = await body_of(request, PredictRequest)
         check_rows(len(body.rows), limits.rows)
         rows = [LoggedRow(row.entities, row.features, row.event_timestamp) for row in body.rows]
@@ -181,34 +188,51 @@ def router(service: Service, limits: Limits) -> APIRouter:
 
     @api.get("/models", response_model=list[LoadedModel])
     async def models() -> Response:
-        """The models in service, their features and versions."""
-        loaded_models = []
-        for name, arms in service.watcher.snapshot.items():
-            settings = arms.contract.settings
-            versions = [
-                LoadedVersion(
-                    version=arm.version,
-                    arm=arm.name,
-                    sha256=arm.sha256,
-                    since=arm.since,
-                    share=arms.share if arm is arms.candidate else 1.0 - arms.share,
-                )
-                for arm in arms.loaded.values()
-            ]
-            kinds = {name: arms.columns[name].kind for name in arms.champion.scorer.columns}
-            loaded_models.append(
-                LoadedModel(
-                    name=name,
-                    description=settings.description,
-                    task=settings.task,
-                    keys=dict(arms.contract.keys),
-                    features=dict(kinds),
-                    versions=versions,
-                )
-            )
+        """The models in service, their features and versions; those that are not in memory as they would be loaded."""
+        loaded_models = [_listed(service, name, versions) for name, versions in service.models.answering.items()]
         return reply(loaded_models)
 
     return api
+
+
+def _listed(service: Service, name: str, versions: Mapping[str, int]) -> LoadedModel:
+    """A model as `GET /models` describes it."""
+    contract, loaded, appointed = service.contracts[name], service.models.memory.look(name), service.models.appointed
+    settings = contract.settings
+    listed = LoadedModel(
+        name=name,
+        description=settings.description,
+        task=settings.task,
+        keys=dict(contract.keys),
+        features={
+            feature: kind
+            for feature, kind in contract.kinds.items()
+            if not {feature, feature.partition("__")[2]} & {*settings.exclude}
+        },
+        in_memory=loaded is not None,
+        versions=[],
+    )
+    if loaded is None:
+        named = appointed[name]
+        hashes = {each.version: each.sha256 for each in (named.champion, named.candidate) if each is not None}
+        listed.versions = [
+            LoadedVersion(version=version, arm=arm, sha256=hashes[version], since=None, share=named.shares[arm])
+            for arm, version in versions.items()
+        ]
+        return listed
+    arms = loaded.arms
+    listed.features = {feature: arms.columns[feature].kind for feature in arms.champion.scorer.columns}
+    listed.versions = [
+        LoadedVersion(
+            version=arm.version,
+            arm=arm.name,
+            sha256=arm.sha256,
+            since=arm.since,
+            share=arms.share if arm is arms.candidate else 1.0 - arms.share,
+        )
+        for arm in arms.loaded.values()
+    ]
+    return listed
 
 
 def check_rows(rows: int, most: int) -> None:
@@ -223,23 +247,30 @@ def check_rows(rows: int, most: int) -> None:
 
 async def answered(service: Service, model: str, rows: list[LoggedRow], version: int | None = None) -> list[Answer]:
     """Answers, made on the event loop where that takes less than handing over."""
-    if service.is_long(service.arms(model), rows):
+    if service.is_long(await service.arms_loaded(model), rows):
         return await run_in_threadpool(service.answer, model, rows, version=version)
     return service.answer(model, rows, version=version)
 
 
 def note(request: Request, answers: Sequence[Answer]) -> None:
     """Tell `short_way`, which counts requests, who answered."""
-    request.scope.setdefault(ANSWERED_BY, []).extend({id(answer.arm): answer.arm for answer in answers}.values())
+    request.scope.setdefault(ANSWERED_BY, []).extend(answering(answers))
+
+
+def answering(answers: Sequence[Answer]) -> list[tuple[str, Arm]]:
+    """Model and arm of whoever answered some of the rows."""
+    if len(answers) == 1:
+        return [(answers[0].model, answers[0].arm)]
+    return list({(answer.model, id(answer.arm)): (answer.model, answer.arm) for answer in answers}.values())
 
 
 def plain_all(model: str, answers: Sequence[Answer], details: Sequence[dict[str, Any] | None] = ()) -> dict[str, Any]:
     """Answers as `PredictAnswer` describes them; with contributions where they were asked for."""
     each = zip(answers, details or [None] * len(answers), strict=True)
-    return {"model": model, "predictions": [plain(*pair) for pair in each]}
+    return {"model": model, "predictions": [plain(model, *pair) for pair in each]}
 
 
-def plain(answer: Answer, explanation: dict[str, Any] | None) -> dict[str, Any]:
+def plain(asked: str, answer: Answer, explanation: dict[str, Any] | None) -> dict[str, Any]:
     """An answer as `Prediction` describes it."""
     prediction: dict[str, Any] = {
         "id": answer.id,
@@ -249,6 +280,8 @@ def plain(answer: Answer, explanation: dict[str, Any] | None) -> dict[str, Any]:
         "event_timestamp": answer.event_time,
         "feature_times": answer.feature_times,
     }
+    if answer.model != asked:
+        prediction["model"] = answer.model
     if answer.reason:
         prediction |= {SERVED_BY: BASELINE, "reason": answer.reason}
     if answer.scores:

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
@@ -34,24 +34,22 @@ logger = logging.getLogger("mlops.serving")
 
 _encode = msgspec.json.Encoder().encode
 _BINARY = binary_tensors.HEADER.encode()
+_NUMBER = re.compile("[1-9][0-9]{0,8}", re.ASCII)
 _JSON = (b"content-type", b"application/json")
 NOT_HERE = (Misfit, Refused, NoModel, WrongBody, CannotJudge)
 """What the application behind answers. Not what is ours: tried again, it would be counted twice."""
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """What an address asks for.
 
     Attributes:
         model: whose prediction.
-        arms: who answers; None where nobody can.
         version: which alone; None for whoever it is.
         is_protocol: by the Open Inference Protocol.
     """
 
     model: str
-    arms: Arms | None
     version: int | None = None
     is_protocol: bool = False
 
@@ -61,12 +59,12 @@ class HotPath:
 
     def __init__(self, app: App, *, service: Service, limits: Limits) -> None:
         self._app, self._service, self._limits = app, service, limits
-        self._snapshot: Mapping[str, Arms] | None = None
-        self._targets: dict[str, Target] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One ASGI connection."""
-        target = self._target(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        target = target_of(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if target is not None and target.model not in self._service.contracts:
+            target = None
         if target is None:
             await self._app(scope, receive, send)
             return
@@ -87,22 +85,16 @@ class HotPath:
         length = (b"content-length", b"%d" % len(content))
         await send({"type": "http.response.start", "status": status, "headers": [_JSON, length]})
         await send({"type": "http.response.body", "body": content})
-        self._count(target, _arms_of(answers), status, began)
-
-    def _target(self, path: str) -> Target | None:
-        snapshot = self._service.watcher.snapshot
-        if snapshot is not self._snapshot:
-            self._targets, self._snapshot = targets(self._service.contracts, snapshot), snapshot
-        return self._targets.get(path)
+        self._count(target, predict_api.answering(answers), status, began)
 
     async def _answer(self, target: Target, scope: Scope, message: Message) -> tuple[Sequence[Answer], bytes]:
-        arms = target.arms
-        if arms is None or scope["query_string"] or not _is_plain(scope["headers"], target):
+        if scope["query_string"] or not _is_plain(scope["headers"], target):
             raise Misfit
+        arms = self._service.models.at_hand(target.model) or await self._service.arms_loaded(target.model)
         body = message.get("body", b"")
         if target.is_protocol:
             asked = read_inference(body)
-            rows = rows_of(asked.inputs, arms, self._limits.rows)
+            rows = rows_of(asked.inputs, arms, self._limits.rows, self._service.contracts.members(target.model))
             oip_api.check_outputs(asked, arms)
             if binary_tensors.wanted(asked.parameters, asked.outputs) != set():
                 raise Misfit
@@ -116,7 +108,7 @@ class HotPath:
         return answers, _encode(predict_api.plain_all(target.model, answers))
 
     async def _whole(self, arms: Arms, body: bytes) -> list[Answer] | None:
-        if arms.form is None:
+        if arms.form is None or self._service.contracts.members(arms.contract.settings.name) is not None:
             return None
         try:
             row = arms.form.read(body)
@@ -135,7 +127,7 @@ class HotPath:
     ) -> None:
         """Let the application answer, and count what it does."""
         given, status = False, 500
-        scope[predict_api.ANSWERED_BY] = answered_by = list[Arm]()
+        scope[predict_api.ANSWERED_BY] = answered_by = list[tuple[str, Arm]]()
 
         async def replay() -> Message:
             nonlocal given
@@ -159,26 +151,29 @@ class HotPath:
         finally:
             self._count(target, answered_by, status, began)
 
-    def _count(self, target: Target, arms: Sequence[Arm], status: int, began: float) -> None:
+    def _count(self, target: Target, arms: Sequence[tuple[str, Arm]], status: int, began: float) -> None:
         seconds = time.perf_counter() - began
         if not arms:
-            ours = target.arms.champion if status >= 500 and target.arms else None
+            # Not asked for: who counts keeps no model in memory.
+            loaded = self._service.models.memory.look(target.model) if status >= 500 else None
+            ours = loaded.arms.champion if loaded else None
             self._service.seen.answered(target.model, ours, status, seconds)
-        for arm in arms:
-            self._service.seen.answered(target.model, arm, status, seconds)
+        for model, arm in arms:
+            self._service.seen.answered(model, arm, status, seconds)
 
 
-def targets(models: Mapping[str, Any], snapshot: Mapping[str, Arms]) -> dict[str, Target]:
-    """The addresses of predictions: of all models, also those that nobody answers for, and of versions in service."""
-    by_path: dict[str, Target] = {}
-    for model in models:
-        arms = snapshot.get(model)
-        by_path[f"/predict/{model}"] = Target(model, arms)
-        by_path[f"/v2/models/{model}/infer"] = Target(model, arms, is_protocol=True)
-        for version in arms.loaded if arms else ():
-            path = f"/v2/models/{model}/versions/{version}/infer"
-            by_path[path] = Target(model, arms, version, is_protocol=True)
-    return by_path
+def target_of(path: str) -> Target | None:
+    """What an address asks for; None where it is not that of predictions."""
+    if path.startswith("/predict/"):
+        return Target(path[9:])
+    if not (path.startswith("/v2/models/") and path.endswith("/infer")):
+        return None
+    model, *version = path[11:-6].split("/")
+    if not version:
+        return Target(model, is_protocol=True)
+    if version[0] != "versions" or len(version) != 2 or _NUMBER.fullmatch(version[1]) is None:
+        return None
+    return Target(model, int(version[1]), is_protocol=True)
 
 
 def _is_plain(headers: Sequence[tuple[bytes, bytes]], target: Target) -> bool:
@@ -194,9 +189,3 @@ def _is_plain(headers: Sequence[tuple[bytes, bytes]], target: Target) -> bool:
     if kind is None:
         return target.is_protocol and not is_page
     return kind == b"application/json" or is_json(kind.decode("latin-1"))
-
-
-def _arms_of(answers: Sequence[Answer]) -> Sequence[Arm]:
-    if len(answers) == 1:
-        return (answers[0].arm,)
-    return list({id(answer.arm): answer.arm for answer in answers}.values())

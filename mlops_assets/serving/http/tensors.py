@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from mlops_assets.core.models.row_scoring import FLOAT32_MAX
 from mlops_assets.serving.engine.arms import Arms
+from mlops_assets.serving.engine.members import Members
 from mlops_assets.serving.errors import Refused
 from mlops_assets.serving.http.predict_api import check_rows, moment
 from mlops_assets.serving.log.records import LoggedRow
@@ -28,7 +29,7 @@ class Input(Protocol):
     data: list[Any]
 
 
-def rows_of(inputs: Sequence[Input], arms: Arms, most: int) -> list[LoggedRow]:
+def rows_of(inputs: Sequence[Input], arms: Arms, most: int, members: Members | None = None) -> list[LoggedRow]:
     """The rows that the columns make.
 
     Raises:
@@ -45,8 +46,9 @@ def rows_of(inputs: Sequence[Input], arms: Arms, most: int) -> list[LoggedRow]:
             raise Refused(("inputs", place, "name"), "is there twice")
         columns[tensor.name] = _values(tensor, place, n)
     times = [moment_of(value, index) for index, value in enumerate(columns.pop(EVENT_TIME, [None] * n))]
-    keys = [name for name in columns if name in arms.contract.keys]
-    brought = [name for name in columns if name not in arms.contract.keys]
+    named = {*arms.contract.keys, *([members.per] if members else [])}
+    keys = [name for name in columns if name in named]
+    brought = [name for name in columns if name not in named]
     return [
         LoggedRow({key: columns[key][i] for key in keys}, {name: columns[name][i] for name in brought}, times[i])
         for i in range(n)

@@ -52,6 +52,7 @@ class Answer:
         values: what was scored.
         own: what the champion itself said, one score or one for each class, where guessing answered in its place.
         reason: why it did; empty where the arm answered itself.
+        model: whose arm that is; a member of the fleet that was asked, where the row is its own.
         missing: views of which the online store had nothing, where the answer says so (`serving.on_missing`).
     """
 
@@ -65,6 +66,7 @@ class Answer:
     own: tuple[float, ...] = ()
     reason: str = ""
     missing: tuple[str, ...] = ()
+    model: str = ""
 
 
 def record(arms: Arms, row: LoggedRow, answer: Answer) -> dict[str, Any]:

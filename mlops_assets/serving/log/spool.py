@@ -15,6 +15,7 @@ import contextlib
 import fcntl
 import json
 import os
+import resource
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +23,10 @@ from pathlib import Path
 from threading import Lock
 
 from mlops_assets.world.atomic import write_text
+
+OTHERS = 700
+"""Files that a service has open beside those of the log: connections, databases, libraries."""
+FEWEST_OPEN = 64
 
 
 class LogUnavailable(RuntimeError):
@@ -94,6 +99,8 @@ class Spool:
             try:
                 segment = self._open.get(model)
                 if segment is None:
+                    if len(self._open) >= most_open():
+                        self._open.pop(next(iter(self._open))).close()
                     segment = self._open[model] = Segment(self.folder / model, self._types[model])
                 segment.write(lines)
             except OSError as error:
@@ -114,6 +121,11 @@ class Spool:
             for segment in self._open.values():
                 segment.close()
             self._open.clear()
+
+
+def most_open() -> int:
+    """Files of the log that this process may have open at once; beyond it the oldest is closed for a new one."""
+    return max(FEWEST_OPEN, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - OTHERS)
 
 
 def types_file(segment: Path) -> Path:

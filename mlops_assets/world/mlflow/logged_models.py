@@ -10,6 +10,7 @@ the same run goes on with them (`log_model`); of a run that has failed they are 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -83,21 +84,23 @@ def discard_unregistered(client: MlflowClient, run_id: str) -> list[str]:
     return [model.model_id for model in left]
 
 
-def read_model_file(source: str, family: str, tracking_uri: str) -> bytes | None:
+def read_model_file(source: str, family: str, tracking_uri: Callable[[], str]) -> bytes | None:
     """The bytes of the model file in a folder that was logged, None when it is not there.
 
     Args:
         source: the address of the folder.
         family: of the model, which names its file.
-        tracking_uri: the store's address, by which MLflow finds files that a server keeps.
+        tracking_uri: gives the store's address, by which MLflow finds files that a server keeps; asked for those
+            alone, for it loads MLflow.
     """
-    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
     name, address = model_file(family), urlsplit(source)
     if address.scheme in ("", "file"):
         path = Path(url2pathname(address.path)) / name
         return path.read_bytes() if path.is_file() else None
-    repository = get_artifact_repository(source, tracking_uri=tracking_uri)
+    # Not before: a file of the home needs none of it.
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    repository = get_artifact_repository(source, tracking_uri=tracking_uri())
     # Asked first: a failed download looks alike whether the file or the network is gone.
     if name not in {entry.path for entry in repository.list_artifacts()}:
         return None

@@ -171,7 +171,7 @@ class Registry:
             if entry.sha256 in _cache:
                 _cache.move_to_end(entry.sha256)
                 return _cache[entry.sha256]
-        model = self._read(entry)
+        model = self.read(entry)
         with _cache_lock:
             _cache[entry.sha256] = model
             while len(_cache) > _CACHED_MODELS:
@@ -198,7 +198,7 @@ class Registry:
         Raises:
             MlflowUnavailable: the store is gone, damaged or silent.
         """
-        if (path := embedded_store(self._home, self.tracking_uri)) is not None:
+        if (path := self.embedded) is not None:
             return read_version(path, name, version) if path.exists() else None
         from mlflow.exceptions import MlflowException
 
@@ -220,7 +220,7 @@ class Registry:
         Raises:
             MlflowUnavailable: the store is gone, damaged or silent.
         """
-        if (path := embedded_store(self._home, self.tracking_uri)) is not None:
+        if (path := self.embedded) is not None:
             return read_aliases(path) if path.exists() else {}
         aliases: dict[str, dict[str, int]] = {}
         token: str | None = None
@@ -245,7 +245,7 @@ class Registry:
         Raises:
             MlflowUnavailable: the store is gone, damaged or silent.
         """
-        if (path := embedded_store(self._home, self.tracking_uri)) is not None:
+        if (path := self.embedded) is not None:
             return read_versions(path, name) if path.exists() else []
         from mlflow.exceptions import MlflowException
 
@@ -378,6 +378,15 @@ class Registry:
         return None
 
     @property
+    def embedded(self) -> Path | None:
+        """The SQLite file of the home's store, for reading; it may not be there yet. None where a server stands for it.
+
+        Raises:
+            MlflowUnavailable: the file is gone though artifacts exist.
+        """
+        return embedded_store(self._home, self.tracking_uri)
+
+    @property
     def _home(self) -> Home:
         return Home(Path(self.home)) if self.home else Home.from_environment()
 
@@ -390,13 +399,19 @@ class Registry:
         """
         self._content(self.version(name, version))
 
-    def _read(self, entry: ModelVersion) -> Model:
+    def read(self, entry: ModelVersion) -> Model:
+        """The model of a version, verified by its hash; for whoever keeps it himself.
+
+        Raises:
+            ModelDamaged: its file is gone or has changed.
+        """
         from mlops_assets.core.models.model import Model
 
         return Model.from_bytes(self._content(entry))
 
     def _content(self, entry: ModelVersion) -> bytes:
-        content = read_model_file(entry.source, entry.tags.get("family", "xgboost"), self.client.tracking_uri)
+        family = entry.tags.get("family", "xgboost")
+        content = read_model_file(entry.source, family, lambda: self.client.tracking_uri)
         if content is None:
             raise ModelDamaged(
                 f"the file of {entry.uri} in {entry.source} is gone. Restore it from a backup, or point "

@@ -106,7 +106,7 @@ def _kept(store: Path, name: str, version: int | str, state: tuple[object, ...])
 
 def _queried(store: Path, name: str, version: int | str) -> ModelVersion | None:
     try:
-        with closing(_open(store)) as connection:
+        with closing(open_store(store)) as connection:
             # One transaction: an alias that moves between two queries would give a version that never was.
             connection.execute("begin")
             return _read(connection, name, version)
@@ -121,7 +121,7 @@ def read_versions(store: Path, name: str) -> list[ModelVersion]:
         MlflowUnavailable: the file cannot be read.
     """
     try:
-        with closing(_open(store)) as connection:
+        with closing(open_store(store)) as connection:
             connection.execute("begin")
             numbers = connection.execute(
                 "select version from model_versions where name = ? and workspace = 'default' and current_stage <> ?"
@@ -142,7 +142,7 @@ def read_aliases(store: Path) -> dict[str, dict[str, int]]:
     """
     by_model: dict[str, dict[str, int]] = {}
     try:
-        with closing(_open(store)) as connection:
+        with closing(open_store(store)) as connection:
             named = (
                 "select name, alias, version from registered_model_aliases where workspace = 'default' order by 1, 2"
             )
@@ -153,7 +153,8 @@ def read_aliases(store: Path) -> dict[str, dict[str, int]]:
     return by_model
 
 
-def _open(store: Path) -> sqlite3.Connection:
+def open_store(store: Path) -> sqlite3.Connection:
+    """A connection to MLflow's SQLite file, for reading alone."""
     return sqlite3.connect(f"{store.resolve().as_uri()}?mode=ro", uri=True, timeout=WAIT_SECONDS, isolation_level=None)
 
 
@@ -173,15 +174,22 @@ def _read(connection: sqlite3.Connection, name: str, version: int | str) -> Mode
         return None
     run_id, source, created = row
     tags = connection.execute(f"select key, value from model_version_tags {where}", [name, number]).fetchall()
-    return ModelVersion(
-        name=name,
-        version=number,
-        run_id=run_id or "",
-        tags=dict(tags),
-        aliases=tuple(sorted(alias for alias, of in aliases.items() if of == number)),
-        created_at=datetime.fromtimestamp(created / 1000, tz=UTC),
-        source=source or "",
-    )
+    of_it = tuple(sorted(alias for alias, of in aliases.items() if of == number))
+    return version_from(name, number, run_id, source, created, dict(tags), of_it)
+
+
+def version_from(
+    name: str,
+    version: int,
+    run_id: str | None,
+    source: str | None,
+    created: int,
+    tags: Mapping[str, str],
+    aliases: tuple[str, ...],
+) -> ModelVersion:
+    """A version, from what MLflow's tables say of it; `created` in milliseconds."""
+    moment = datetime.fromtimestamp(created / 1000, tz=UTC)
+    return ModelVersion(name, version, run_id or "", tags, aliases, moment, source or "")
 
 
 def is_same(known: ModelVersion, run_id: str, tags: Mapping[str, Any]) -> bool:

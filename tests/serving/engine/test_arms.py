@@ -216,6 +216,19 @@ def test_a_mover_that_is_killed_is_started_anew(tmp_path: Path, arms: Arms) -> N
     assert sorted(lake.read("predictions", MODEL, name=ONLINE)["prediction_id"]) == ["a", "b"]
 
 
+def test_a_log_of_more_models_than_there_may_be_files_is_whole(
+    tmp_path: Path, arms: Arms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlops_assets.serving.log.spool.most_open", lambda: 2)
+    spool, names = Spool(tmp_path / "spool"), [f"m{number}" for number in range(5)]
+    for name in names * 2:
+        spool.declare(name, record_types(arms))
+        spool.append(name, line({"prediction_id": name}))
+    assert len(spool._open) == 2
+    spool.close()
+    assert {name: len(files) for name, files in closed_segments(spool.folder).items()} == dict.fromkeys(names, 2)
+
+
 def test_files_in_use_are_left_alone(tmp_path: Path, arms: Arms) -> None:
     spool = Spool(tmp_path / "spool")
     spool.declare(MODEL, record_types(arms))

@@ -13,14 +13,15 @@ from fastapi.testclient import TestClient
 
 from mlops_assets.core.performance.against_baseline import Fallback
 from mlops_assets.serving.app import build
-from mlops_assets.serving.engine.kept_champions import kept
 from mlops_assets.serving.http.keys import Keys
 from mlops_assets.serving.http.limits import Limits
+from mlops_assets.serving.models.appointed import Appointed
+from mlops_assets.serving.models.kept_champions import kept_versions
 from mlops_assets.steps.predict.predictions import read_scores
 from mlops_assets.world.home import Home
 from mlops_assets.world.mlflow.registry import Registry
 from mlops_assets.world.platform import Platform
-from tests.serving.conftest import EVENT, MODEL, contract, features, promote
+from tests.serving.conftest import EVENT, MODEL, features, promote
 
 WHY = "flight_delay has been worse than guessing since 2013-01-01: ROC AUC 0.384, 0.5 by guessing."
 GUESS = 0.25
@@ -148,9 +149,10 @@ def test_the_log_has_what_was_answered_and_what_the_champion_said(
 
 def test_a_start_without_the_registry_keeps_the_fallback(home: Home, registry: Registry, client: TestClient) -> None:
     fall_back(registry, client, "refuse")
-    found = kept(home, contract())
-    assert found is not None
-    assert found.fallback == Fallback("refuse", WHY, (GUESS,))
+    _until(lambda: MODEL in kept_versions(home, [MODEL]))
+    appointed = Appointed.of({"champion": kept_versions(home, [MODEL])[MODEL]})
+    assert appointed is not None
+    assert appointed.fallback == Fallback("refuse", WHY, (GUESS,))
 
 
 def _until(is_so: Any) -> None:

@@ -19,6 +19,7 @@ from mlops_assets.serving.http.keys import Keys
 from mlops_assets.serving.http.limits import Limits
 from mlops_assets.steps.predict.answer_counts import answering
 from mlops_assets.world.home import Home
+from mlops_assets.world.mlflow import named_versions
 from mlops_assets.world.mlflow.registry import ModelVersion, Registry
 from mlops_assets.world.mlflow.store import MlflowUnavailable
 from mlops_assets.world.platform import Platform
@@ -86,12 +87,12 @@ def test_a_registry_that_is_gone_in_the_midst_of_a_look_leaves_everybody_in_serv
     registry = Registry(home=str(home.root))
     registry.tag(MODEL, 2, {"rollout_state": "watch"})
 
-    def gone(self: Registry, model: str) -> ModelVersion | None:
+    def gone(*arguments: Any) -> None:
         raise MlflowUnavailable("the server is gone. Start it.")
 
     with TestClient(build(Platform.of(home), keys=Keys(), limits=Limits())) as client:
-        monkeypatch.setattr(Registry, "previous", gone)
-        registry.tag(MODEL, 2, {"looked": "again"})
+        monkeypatch.setattr(named_versions, "read_named", gone)
+        registry.tag(MODEL, 2, {"rollout_state": "shadow"})
         until(lambda: client.get("/readyz").json()["status"] == "degraded")
         assert client.get("/readyz").json()["models"] == {MODEL: {"champion": 2, "shadow": 1}}
         assert ask(client)[0]["model_version"] == 2

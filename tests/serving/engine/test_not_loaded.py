@@ -8,9 +8,9 @@ import pytest
 
 from mlops_assets.core.models.matrix import CannotTransform
 from mlops_assets.core.models.model import Model
-from mlops_assets.serving.engine.alias_watch import Watcher
 from mlops_assets.serving.engine.arms import Arm, CannotServe, load_arm, verified
 from mlops_assets.serving.engine.health import Health
+from mlops_assets.serving.models.alias_watch import Watcher
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.home import Home
 from mlops_assets.world.mlflow.registry import ModelVersion, Registry
@@ -35,8 +35,13 @@ def test_it_says_who_answers_meanwhile(home: Home, in_service: bool, did: str) -
     watcher = Watcher(home, registry, {MODEL: contract()}, Health(alerts), load=refusing)
     watcher.look()
     if in_service:
+        assert watcher.models.arms(MODEL).champion.version == 1
         promote(home, 2)
         watcher.look(anyway=True)
+        assert watcher.models.arms(MODEL).champion.version == 1
+    else:
+        with pytest.raises(CannotServe, match="scores rows otherwise"):
+            watcher.models.arms(MODEL)
     (alert,) = [alert for alert in sent_alerts(alerts.file) if "scores rows otherwise" in alert.happened]
     assert alert.did == did
 

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from mlops_assets.core.models.row_scoring import why_not
-from mlops_assets.serving.engine.scoring import check_entities
+from mlops_assets.serving.engine.row_checks import check_entities
 from mlops_assets.serving.errors import Refused
 from mlops_assets.serving.http.forms import Form, Misfit, read_inference, read_rows
 from mlops_assets.serving.http.oip_api import InferRequest

@@ -30,7 +30,7 @@ from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.core.sources.stream_rows import judge_messages
 from mlops_assets.core.sources.stream_settings import StreamSettings
 from mlops_assets.serving.engine.arms import CHAMPION, Arm, Arms
-from mlops_assets.serving.engine.scoring import check
+from mlops_assets.serving.engine.row_checks import check
 from mlops_assets.serving.errors import Refused
 from mlops_assets.serving.http.forms import Misfit
 from mlops_assets.serving.log.records import LoggedRow

@@ -25,8 +25,9 @@ import pandas as pd
 import pytest
 
 from mlops_assets.core.models.training import FeatureColumn, Recipe, fit
-from mlops_assets.serving.engine.alias_watch import Watcher
 from mlops_assets.serving.engine.health import Health
+from mlops_assets.serving.models.alias_watch import Watcher
+from mlops_assets.serving.models.kept_champions import keep
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.home import Home
 from mlops_assets.world.mlflow.logged_models import log_model
@@ -151,6 +152,8 @@ def test_a_server_that_is_killed_stops_neither_answers_nor_what_comes_after(
     health = Health(Alerts(root=str(home.root)))
     watcher = Watcher(home, registry, {MODEL: contract()}, health)
     watcher.look()
+    watcher.models.warm(MODEL)
+    keep(home, watcher.snapshot[MODEL])
     server.kill()
     with pytest.raises(MlflowUnavailable, match="does not answer"):
         promote(home, 2)
@@ -161,7 +164,7 @@ def test_a_server_that_is_killed_stops_neither_answers_nor_what_comes_after(
     anew = Watcher(home, registry, {MODEL: contract()}, Health(Alerts(root=str(home.root))))
     anew.start()
     try:
-        assert anew.snapshot[MODEL].champion.version == 1
+        assert anew.models.arms(MODEL).champion.version == 1
         server.start()
         promote(home, 2)
         for each in (watcher, anew):

@@ -1,0 +1,1 @@
+"""Serving: which models are loaded, and who answers for each."""
