@@ -21,14 +21,14 @@ import dagster as dg
 from mlops_assets.assets.model_looks import Look, Tick, undecided_model
 from mlops_assets.assets.platform.sensors import ON
 from mlops_assets.assets.retrain_sensor import MODEL_TAG
-from mlops_assets.core.record.incidents import Incident, State, digested
+from mlops_assets.core.record.incidents import Alert, Incident, State, digested
 from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.steps.decide.revisions import Rested, Revisions
 from mlops_assets.steps.keep.model_alarms import BROKEN_RECORD, Alarm, model_alarms, model_of, why_over
 from mlops_assets.steps.keep.waiting_for_data import by_source
 from mlops_assets.steps.land.source_alarms import STATES, lasting
-from mlops_assets.world.alerts.alerts import Alert, Alerts
+from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.alerts.channels import Channels
 from mlops_assets.world.declared_files import looked_at_once
 from mlops_assets.world.platform import Platform

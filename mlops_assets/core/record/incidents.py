@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal, Self
+from typing import Any, Literal, NotRequired, Self, TypedDict
 
 from mlops_assets.core.record.plain_values import Moment, as_plain, counted, from_plain
 
@@ -52,6 +52,31 @@ class Report:
         if self.severity not in SEVERITIES:
             msg = f"severity is {self.severity!r}: use one of {', '.join(SEVERITIES)}"
             raise ValueError(msg)
+
+
+class Alert(TypedDict):
+    """One thing to tell a person.
+
+    Attributes:
+        incident: identity of what was seen, for example the run or the stale source and since when.
+        happened: what happened.
+        did: what the platform did about it.
+        do: what a person can do.
+        runbook: anchor in docs/runbook.md.
+        key: what it is about. While that lasts, another `incident` of the same key is an update of it and no alert of
+            its own. By default the incident itself.
+        severity: its route, `notify` by default; a `digest` is a line in the next digest.
+        run: the run in question.
+    """
+
+    incident: str
+    happened: str
+    did: str
+    do: str
+    runbook: str
+    key: NotRequired[str]
+    severity: NotRequired[Severity]
+    run: NotRequired[str | None]
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 
+from mlops_assets.core.record.incidents import Alert
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.sources.stream_settings import StreamSettings
 from mlops_assets.core.time.spans import Span
 from mlops_assets.core.time.windows import parse_duration
 from mlops_assets.steps.land.lags import SourceLag, source_lags, view_lags
 from mlops_assets.steps.land.stream_lag import pace, read_lag
-from mlops_assets.world.alerts.alerts import Alert
 from mlops_assets.world.landed.landed_files import unclaimed
 from mlops_assets.world.landed.partitions import Taken
 from mlops_assets.world.platform import Platform

@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from functools import reduce
 from os import SEEK_END
 from pathlib import Path
-from typing import NotRequired, TypedDict, Unpack
+from typing import Unpack
 
 import dagster as dg
 
-from mlops_assets.core.record.incidents import Report, Severity, ended, reported
+from mlops_assets.core.record.incidents import Alert, Report, ended, reported
 from mlops_assets.core.values.display import shown
 from mlops_assets.world.alerts.incidents import Incidents
 from mlops_assets.world.atomic import json_object
@@ -26,31 +26,6 @@ from mlops_assets.world.files.state_files import DamagedFile
 from mlops_assets.world.home import Home
 
 logger = logging.getLogger("mlops.alerts")
-
-
-class Alert(TypedDict):
-    """One thing to tell a person.
-
-    Attributes:
-        incident: identity of what was seen, for example the run or the stale source and since when.
-        happened: what happened.
-        did: what the platform did about it.
-        do: what a person can do.
-        runbook: anchor in docs/runbook.md.
-        key: what it is about. While that lasts, another `incident` of the same key is an update of it and no alert of
-            its own. By default the incident itself.
-        severity: its route, `notify` by default; a `digest` is a line in the next digest.
-        run: the run in question.
-    """
-
-    incident: str
-    happened: str
-    did: str
-    do: str
-    runbook: str
-    key: NotRequired[str]
-    severity: NotRequired[Severity]
-    run: NotRequired[str | None]
 
 
 class Alerts(dg.ConfigurableResource):

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from mlops_assets.core.record.incidents import Alert
 from mlops_assets.world.alerts import incidents as module
-from mlops_assets.world.alerts.alerts import Alert, Alerts
+from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.alerts.channels import Channels
 from mlops_assets.world.alerts.incidents import Incidents
 from tests.receiver import receiving
