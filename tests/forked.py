@@ -17,6 +17,7 @@ import importlib
 import json
 import os
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
@@ -26,8 +27,8 @@ import threading
 import time
 import traceback
 import types
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -116,22 +117,36 @@ def _address() -> str:
     """Where the process listens that others are forked from: all workers of a session share one."""
     session = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
     folder = Path(tempfile.gettempdir()) / f"forked-{os.getuid()}-{session[:12]}"
-    folder.mkdir(mode=0o700, exist_ok=True)
     address = str(folder / "asks")
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _locked(folder):
         if (held := _held(address)) is None:
-            command = [sys.executable, __file__, address]
             with (folder / "log").open("wb") as log:
                 subprocess.Popen(
-                    command, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                    [sys.executable, __file__, address],
+                    cwd="/",
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
                 )
             deadline = time.monotonic() + 120
             while (held := _held(address)) is None:
-                assert time.monotonic() < deadline, "the process that others are forked from does not start"
+                assert time.monotonic() < deadline, (folder / "log").read_text()
                 time.sleep(0.05)
     _HELD.append(held)
     return address
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Alone in the folder, which the process removes when it ends."""
+    while True:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        with suppress(FileNotFoundError), (folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if os.fstat(lock.fileno()).st_nlink:
+                yield
+                return
 
 
 _HELD: list[socket.socket] = []
@@ -187,52 +202,62 @@ def _load() -> None:
 
 def _serve(address: str) -> tuple[str, list[str], str, dict[str, str]]:
     """Fork a process for each that is asked for, until nobody is left; returns in each of them what it has to do."""
-    with suppress(FileNotFoundError):
-        os.unlink(address)  # noqa: PTH108
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(address)
     listening.listen(64)
-    holding, running = 0, 0
+    ended, wakes = socket.socketpair()
+    wakes.setblocking(False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wakes.fileno())
+    holding: set[socket.socket] = set()
+    running: dict[int, socket.socket] = {}
     with selectors.DefaultSelector() as waiting:
-        waiting.register(listening, selectors.EVENT_READ, None)
+        for each in (listening, ended):
+            waiting.register(each, selectors.EVENT_READ)
         while True:
             for key, _ in waiting.select():
-                if key.fileobj is listening:
+                if key.fileobj is ended:
+                    ended.recv(4096)
+                    _say_ends(running)
+                elif key.fileobj is not listening:
+                    waiting.unregister(key.fileobj)
+                    holding.remove(key.fileobj)  # type: ignore[arg-type]
+                else:
                     connection, _ = listening.accept()
                     first, given, *_ = socket.recv_fds(connection, 1, 2)
-                    asked = first + _line(connection)
-                    if asked == HOLD:
-                        holding += 1
-                        waiting.register(connection, selectors.EVENT_READ, "hold")
-                        continue
-                    if not (pid := os.fork()):
-                        waiting.close()
-                        for socket_of_mine in (listening, connection):
-                            socket_of_mine.close()
+                    if (asked := first + _line(connection)) == HOLD:
+                        holding.add(connection)
+                        waiting.register(connection, selectors.EVENT_READ)
+                    elif pid := os.fork():
+                        for descriptor in given:
+                            os.close(descriptor)
+                        connection.sendall(b"%d\n" % pid)
+                        running[pid] = connection
+                    else:
+                        signal.set_wakeup_fd(-1)
+                        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                        for mine in (listening, ended, wakes, connection, *holding, *running.values()):
+                            mine.close()
                         for number, descriptor in enumerate(given, start=1):
                             os.dup2(descriptor, number)
                             os.close(descriptor)
                         return tuple(json.loads(asked))  # type: ignore[return-value]
-                    for descriptor in given:
-                        os.close(descriptor)
-                    connection.sendall(b"%d\n" % pid)
-                    running += 1
-                    waiting.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, connection))
-                elif key.data == "hold":
-                    holding -= 1
-                    waiting.unregister(key.fileobj)
-                    key.fileobj.close()  # type: ignore[union-attr]
-                else:
-                    pid, connection = key.data
-                    waiting.unregister(key.fileobj)
-                    os.close(key.fd)
-                    running -= 1
-                    with suppress(OSError):
-                        connection.sendall(b"%d\n" % os.waitpid(pid, 0)[1])
-                    connection.close()
             if not (holding or running):
-                os.unlink(address)  # noqa: PTH108
-                raise SystemExit
+                with _locked(Path(address).parent):
+                    # Who comes for the first time does so alone in the folder.
+                    if not waiting.select(0):
+                        shutil.rmtree(Path(address).parent)
+                        raise SystemExit
+
+
+def _say_ends(running: dict[int, socket.socket]) -> None:
+    """To whoever asked for a process, how it ended."""
+    for pid in list(running):
+        gone, status = os.waitpid(pid, os.WNOHANG)
+        if gone:
+            with suppress(OSError):
+                running[pid].sendall(b"%d\n" % status)
+            running.pop(pid).close()
 
 
 def _become(code: str, words: list[str], place: str, environment: dict[str, str]) -> None:
