@@ -156,20 +156,17 @@ def milliseconds(took: np.ndarray) -> dict[str, float]:
     return dict(zip(("p50_ms", "p95_ms", "p99_ms"), (np.percentile(took, [50, 95, 99]) * 1e3).round(3), strict=True))
 
 
-def warm(one: Service, many: Service, names: Sequence[str], seconds: float) -> dict[str, Any]:
-    """Answers of one model over one connection, in turns; and of all of them, which each write a log of their own."""
-    rounds: dict[str, list[dict[str, float]]] = {"one_model": [], "of_many": [], "all_of_many": []}
-    asked = {
-        "one_model": (one, [one.request(FIRST)]),
-        "of_many": (many, [many.request(FIRST)]),
-        "all_of_many": (many, [many.request(name) for name in names]),
-    }
-    for _ in range(3):
-        for kind, (service, requests) in asked.items():
-            rounds[kind].append(milliseconds(apart(closed, service.port, requests, 1, seconds)))
-    return {
-        kind: {name: round(statistics.median(run[name] for run in runs), 3) for name in runs[0]}
-        for kind, runs in rounds.items()
+def warm(one: Service, many: Service, seconds: float) -> dict[str, Any]:
+    """Answers of one model over one connection, of both services in turns."""
+    services, runs = {"one": one, "many": many}, dict[str, list[dict[str, float]]](one=[], many=[])
+    for number in range(8):
+        for kind in sorted(services, reverse=bool(number % 2)):
+            took = apart(closed, services[kind].port, [one.request(FIRST)], 1, seconds)
+            runs[kind].append(milliseconds(took))
+    ratios = [b["p50_ms"] / a["p50_ms"] for a, b in zip(runs["one"], runs["many"], strict=True)]
+    return {"p50_ratio": round(statistics.median(ratios), 3)} | {
+        kind: {name: round(statistics.median(run[name] for run in each), 3) for name in each[0]}
+        for kind, each in runs.items()
     }
 
 
@@ -251,8 +248,10 @@ def measure(one: Place, many: Place, names: Sequence[str], *, quick: bool) -> di
             "seconds_in_the_background": round(time.perf_counter() - before, 1),
             "cpu_seconds": round(cpu - start["cpu_seconds"], 1),
         }
-        figures["warm"] = warm(alone, service, names, seconds)
+        figures["warm"] = warm(alone, service, seconds)
         figures["promotions"] = [promoted(service, name) for name in names[: 2 if quick else 5]]
+        requests = [service.request(name) for name in names]
+        figures["all_asked_in_turn"] = milliseconds(apart(closed, service.port, requests, 1, 6 * seconds))
     with serving(many, "--models-memory", SMALL) as (service, _):
         ask(service, FIRST)
         figures["cold"] = cold(service, 10 if quick else 50)

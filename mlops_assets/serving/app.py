@@ -35,7 +35,7 @@ from mlops_assets.serving.http.short_way import HotPath
 from mlops_assets.serving.log.drain import Drain
 from mlops_assets.serving.log.records import record_types
 from mlops_assets.serving.log.spool import Spool
-from mlops_assets.serving.models.alias_watch import Watcher
+from mlops_assets.serving.models.alias_watch import Hooks, Watcher
 from mlops_assets.serving.models.contracts import Contracts
 from mlops_assets.serving.models.served_models import DEFAULT_MEMORY
 from mlops_assets.serving.rounds import Rounds
@@ -84,8 +84,12 @@ def build(
         contracts,
         health,
         memory=models_memory,
-        on_load=lambda arms: spool.declare(arms.contract.settings.name, record_types(arms)),
-        before_look=contracts.look,
+        hooks=Hooks(
+            on_load=lambda arms: spool.declare(arms.contract.settings.name, record_types(arms)),
+            before_look=contracts.look,
+            # As at the start (`short_pauses`): a thousand models are a quarter of a million objects that stay.
+            settled=gc.freeze,
+        ),
         load=load,
     )
     lookup = Lookup(platform.features, health)

@@ -17,6 +17,9 @@ from mlops_assets.world.lake import Lake
 logger = logging.getLogger("mlops.serving")
 
 LIVE_SECONDS = 0.5
+"""Between two rounds; more where they take long, so that they never take over a tenth of the time."""
+FILES_AT_ONCE = 5
+"""Of the lake in one round; the live file has the rest."""
 _PART = "counts"
 
 
@@ -36,13 +39,19 @@ class Counting:
         """End, with everything in the lake."""
         self._rounds.stop()
         self._write_at = 0.0
-        self._round()
+        self._tell(most=None)
 
     def _round(self) -> float:
+        began = time.monotonic()
+        self._tell(most=FILES_AT_ONCE)
+        # A thousand models that are asked have a thousand files, and what writes them keeps requests waiting.
+        return max(LIVE_SECONDS, 9 * (time.monotonic() - began))
+
+    def _tell(self, *, most: int | None) -> None:
         try:
             if time.monotonic() >= self._write_at:
-                self._tally.write(self._lake)
-                self._write_at = time.monotonic() + self._seconds
+                if not self._tally.write(self._lake, most=most):
+                    self._write_at = time.monotonic() + self._seconds
             else:
                 self._tally.publish(self._lake)
         except Exception as error:
@@ -57,4 +66,3 @@ class Counting:
             )
         else:
             self._health.good(_PART)
-        return LIVE_SECONDS

@@ -60,15 +60,20 @@ class Tally:
             if self._collect() or not self._is_published:
                 self._publish(lake)
 
-    def write(self, lake: Lake) -> None:
-        """Write what is new into the lake, at the present minute of each model's clock.
+    def write(self, lake: Lake, *, most: int | None = None) -> bool:
+        """Write what is new into the lake, at the present minute of each model's clock; whether anything is left.
+
+        Args:
+            lake: of the home.
+            most: files that are written; by default all. What is left is in the live file meanwhile.
 
         Raises:
             OSError: the disk is full or gone; the counts are kept for the next time.
         """
         with self._books:
             self._collect()
-            for place in sorted(self._unwritten):
+            # Oldest first, so that no model waits for ever.
+            for place in list(self._unwritten)[:most]:
                 model, day = place
                 rows = [(*minute, count) for minute, count in sorted(self._days[place].items())]
                 answer_counts.write(lake, model, day, self._writer, rows)
@@ -79,6 +84,7 @@ class Tally:
             # A day that is over is not written again, unless the clock is set back by a day or two.
             for place in sorted(self._days, key=lambda each: each[1])[: -KEPT_DAYS * len(self._contracts)]:
                 del self._days[place]
+            return bool(self._unwritten)
 
     def _collect(self) -> bool:
         """Put what was counted since the last time into the books; whether anything was."""

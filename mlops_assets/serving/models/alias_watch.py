@@ -17,6 +17,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
@@ -37,6 +38,8 @@ logger = logging.getLogger("mlops.serving")
 EVERY_SECONDS = 0.2
 """Between two looks at the embedded store; a server is asked as often as it answers in `SERVER_SECONDS`."""
 SERVER_SECONDS = 0.5
+SETTLE = 100
+"""Models that are loaded in the background between two calls of `settled`."""
 _MODULES = {"scikit-learn": "sklearn"}
 """Libraries that are imported by another name."""
 
@@ -83,6 +86,21 @@ def _gone(file: Path, error: Exception) -> str:
     return f"MLflow's store {file} cannot be read ({error}). Restore it; models in service are as they were."
 
 
+@dataclass(frozen=True)
+class Hooks:
+    """What else is done where models are loaded.
+
+    Attributes:
+        on_load: with arms, before they answer.
+        before_look: before each look at the registry; it may add contracts.
+        settled: when models were loaded in the background.
+    """
+
+    on_load: Callable[[Arms], None] = lambda arms: None
+    before_look: Callable[[], None] = lambda: None
+    settled: Callable[[], None] = lambda: None
+
+
 class Watcher:
     """Keeps the models in service equal to the registry's aliases, by a thread.
 
@@ -98,17 +116,18 @@ class Watcher:
         health: Health,
         *,
         memory: int = DEFAULT_MEMORY,
-        on_load: Callable[[Arms], None] = lambda arms: None,
-        before_look: Callable[[], None] = lambda: None,
+        hooks: Hooks | None = None,
         load: Load = load_arm,
     ) -> None:
-        """Prepare, without starting; `before_look` may add contracts, and for the others see `ServedModels`."""
-        self.models = ServedModels(home, registry, contracts, health, memory=memory, on_load=on_load, load=load)
+        """Prepare, without starting; for what else is given see `ServedModels`."""
+        hooks = hooks or Hooks()
+        self.models = ServedModels(home, registry, contracts, health, memory=memory, on_load=hooks.on_load, load=load)
         self._home, self._registry, self._contracts, self._health = home, registry, contracts, health
         self._signal = Signal(registry.tracking_uri or home.mlflow_uri)
         self._named = NamedVersions(registry)
         self._asked_of: frozenset[str] = frozenset()
-        self._load, self._before_look = load, before_look
+        self._load, self._hooks = load, hooks
+        self._warmed = 0
         self._to_warm: deque[str] = deque()
         self._to_prepare: dict[str, None] = {}
         self._is_full = False
@@ -154,7 +173,7 @@ class Watcher:
         """Ask the registry if its store has changed (or anyway), and put in service what it names."""
         with self._look:
             try:
-                self._before_look()
+                self._hooks.before_look()
                 names = frozenset(self._contracts)
                 changed = self._signal.changed() or names != self._asked_of
                 if not (changed or anyway or 0.0 < self._retry_at < time.monotonic()):
@@ -208,7 +227,7 @@ class Watcher:
     def _keep_next(self) -> bool:
         """Keep a model that was loaded for a start without the registry; whether one was."""
         for name in list(self.models.changed):
-            del self.models.changed[name]
+            self.models.changed.pop(name)
             self._to_prepare[name] = None
             if (loaded := self.models.memory.look(name)) is not None:
                 keep(self._home, loaded.arms)
@@ -220,7 +239,11 @@ class Watcher:
         """One thing that nobody waits for; whether there may be another."""
         if self._keep_next():
             return True
+        if self._warmed and (self._warmed >= SETTLE or not self._to_warm):
+            self._warmed = 0
+            self._hooks.settled()
         if self._to_warm:
+            self._warmed += 1
             if not self.models.warm(self._to_warm.popleft()):
                 # Full. What is asked for is loaded all the same, in place of what was asked for longest ago.
                 self._to_warm.clear()
@@ -244,7 +267,9 @@ class Watcher:
                     self.look()
                     look_at = time.monotonic() + self._signal.seconds
                 began = time.monotonic()
-                if self._in_the_background():
+                with self._look:
+                    goes_on = self._in_the_background()
+                if goes_on:
                     # As long as it took: requests have half of a core at least.
                     pause = min(pause, time.monotonic() - began)
             except Exception:

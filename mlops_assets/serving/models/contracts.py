@@ -58,9 +58,11 @@ class Contracts(Mapping[str, Contract]):
 
     def members(self, name: str) -> Members | None:
         """The members of a fleet; None where a model is none, or has none yet."""
-        if name not in self._members:
-            self._members[name] = self._members_of(name)
-        return self._members[name]
+        # Taken before they are looked up: what the settings before say goes with the table before.
+        known = self._members
+        if name not in known:
+            known[name] = self._members_of(name)
+        return known[name]
 
     def _members_of(self, name: str) -> Members | None:
         fleet, contract = self._settings[name], self[name]
