@@ -148,3 +148,19 @@ def test_a_round_has_one_minute(lake: Lake, canary: Arm) -> None:
     assert len(asked) == 1
     assert sum(read(lake)[0].values()) == 3
     assert read(lake, since=NOW + timedelta(minutes=1)) == ({}, 0)
+
+
+def test_files_of_many_models_are_written_a_few_at_a_time_and_nothing_is_missed_meanwhile(
+    lake: Lake, canary: Arm
+) -> None:
+    names = [f"m{number}" for number in range(5)]
+    tally = Tally(dict.fromkeys(names, contract()), lambda settings: NOW)
+    for name in names:
+        tally.note(name, canary, 0.00009)
+    written = []
+    for left in (True, True, False):
+        assert tally.write(lake, most=2) == left
+        written.append([name for name in names if files(lake, name, NOW.date())])
+        for name in names:
+            assert answering(lake, name, 2, [CANARY], since=NOW, day=NOW.date()).answers == 1
+    assert written == [names[:2], names[:4], names]
