@@ -41,7 +41,7 @@ def test_what_is_known_to_fail_is_said_at_once(many: Many) -> None:
 
     async def ask() -> None:
         for _ in range(2):
-            with pytest.raises(CannotServe, match="is gone. Restore it"):
+            with pytest.raises(CannotServe, match=r"is gone\. Restore it"):
                 await loading.arms("m0")
 
     asyncio.run(ask())
