@@ -50,7 +50,7 @@ def test_a_slow_candidate_is_stopped_though_the_log_never_reaches_the_lake(
 ) -> None:
     """On a busy machine the log waits for minutes; guardrails see the answers all the same."""
     monkeypatch.setattr(Drain, "round", lambda self: 0)
-    monkeypatch.setattr(Tally, "write", lambda self, lake: self.publish(lake))
+    monkeypatch.setattr(Tally, "write", lambda self, lake, **most: self.publish(lake))
     done = mlops("drill", "rollback", drifting.model.name, "--kind", "slow-model", "--json")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)[0]["guardrails"] == ["p99"]
