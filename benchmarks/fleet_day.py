@@ -41,14 +41,6 @@ def measured(name, work):
     print(name, out[name], file=sys.stderr)
     return value
 
-def decisions():
-    looked = 0
-    while tick := engine.requests("retrain_sensor")[0]:
-        for request in tick:
-            engine.execute(request)
-            looked += 1
-    return looked
-
 with working_in(home), dg.DagsterInstance.from_config(str(home.dagster)) as instance:
     engine = measured("loading", lambda: Engine(build_definitions(home), instance))
     models = Platform.of(home).models()

@@ -55,8 +55,8 @@ def alert_sensor(
     kept, watched = KeptLooks(platform.home, ALARMS), _Watched(platform, alerts)
     models = platform.models()
     done = Tick(platform, alerts, watched.look, ALARMS).round(models, kept.read(context.cursor), watched.stamp)
-    alarms = list(by_source(platform, chain.from_iterable(watched.alarms.values()), models))
-    alerts.send_all([_with_run(alarm, context.instance) for alarm in alarms])
+    alarms = by_source(platform, chain.from_iterable(watched.alarms.values()), models)
+    alerts.send_all(_with_run(alarm, context.instance) for alarm in alarms)
     states, over = lasting(platform), dict[str, str]()
     for incident in alerts.incidents.state().open:
         if model := model_of(incident.key):

@@ -153,7 +153,7 @@ def freshness_sensor(
         for name, lag in stale.items()
     )
     reasons = [lag.sentence(name) for name, lag in stale.items()] + ([unloaded] if unloaded else [])
-    late = list(late_streams(platform))
+    late = late_streams(platform)
     alerts.send_all(late)
     reasons += [alert["happened"] for alert in late]
     requests = []

@@ -83,10 +83,11 @@ class Alerts(dg.ConfigurableResource):
                 # What a kill left of a line.
                 log.truncate(log.seek(0, SEEK_END) - len(lines.pop().encode("utf-8", "surrogateescape")))
             known = {self._incident_of(line) for line in lines}
-            first = {report.fact: report for _, report in reversed(reports)}
-            new = [
-                report for report in dict.fromkeys(first[each.fact] for _, each in reports) if report.fact not in known
-            ]
+            new = list[Report]()
+            for _, report in reports:
+                if report.fact not in known:
+                    known.add(report.fact)
+                    new.append(report)
             log.writelines(f"{json.dumps(_entry(report, now), ensure_ascii=False)}\n" for report in new)
         for report in new:
             happened, did, do = report.happened, report.did, report.do
